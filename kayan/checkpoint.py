@@ -1,0 +1,231 @@
+"""A checkpoint folder: the text policy it carries, and every check on it that needs no runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+
+from kayan.encoding import Encoder, TextPolicy
+from kayan.formats import replacing
+from kayan.schema import Schema
+from kayan.words import MAX_PARTICLES
+
+POLICY_FILE = "kayan.json"
+PROCLITIC_FILE = "kayan_proclitic.safetensors"
+FORMAT = 1
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+STARTER = Path(__file__).parent / "starter"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message says which file or field, and what to do."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a checkpoint knows beside its weights; the content of `kayan.json`.
+
+    text: how text becomes sub-words. temperature: divides the logits for calibrated scores; fitted on validation.
+    trained_on: one entry a corpus, with name, sha256 and licence.
+    """
+
+    schema: Schema
+    text: TextPolicy = field(default_factory=TextPolicy)
+    proclitics: bool = True
+    temperature: float = 1.0
+    version: str = ""
+    trained_on: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "types": list(self.schema.types),
+            "scheme": "IOB2",
+            "text": self.text.to_dict(),
+            "proclitics": self.proclitics,
+            "temperature": self.temperature,
+            "version": self.version,
+            "trained_on": [dict(entry) for entry in self.trained_on],
+        }
+
+    @classmethod
+    def from_json(cls, data: Any, where: str) -> Policy:
+        """The policy in `data`; `CheckpointError` naming the missing or wrong field."""
+        if not isinstance(data, dict):
+            raise CheckpointError(f"{where} must hold an object")
+        for key in ("format", "types", "scheme", "text", "proclitics", "temperature"):
+            if key not in data:
+                raise CheckpointError(f"{where} has no {key!r}; it must come from kayan's training program")
+        if data["format"] != FORMAT or data["scheme"] != "IOB2":
+            raise CheckpointError(
+                f"{where} has format {data['format']!r} and scheme {data['scheme']!r}; this version of kayan reads format "
+                f"{FORMAT} and IOB2"
+            )
+        try:
+            unknown = set(data["text"]) - {item.name for item in fields(TextPolicy)}
+            if unknown:
+                raise ValueError(f"unknown text setting {sorted(unknown)}")
+            temperature = float(data["temperature"])
+            if not temperature > 0:
+                raise ValueError(f"temperature must be positive, not {temperature}")
+            return cls(
+                Schema(tuple(data["types"])),
+                TextPolicy(**data["text"]),
+                bool(data["proclitics"]),
+                temperature,
+                str(data.get("version", "")),
+                tuple(data.get("trained_on", ())),
+            )
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{where}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint folder that has been looked at, its weights not yet read."""
+
+    path: Path
+    policy: Policy
+    config: dict[str, Any]
+
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer.from_file(str(self.path / "tokenizer.json"))
+
+    def encoder(self) -> Encoder:
+        return Encoder(self.tokenizer(), self.policy.text, int(self.config.get("pad_token_id") or 0))
+
+
+def inspect(path: str | Path) -> Checkpoint:
+    """Check a checkpoint folder without reading its weights or importing a runtime.
+
+    Raises `CheckpointError` naming what is missing, mismatched or pickled: the folder itself, `config.json`,
+    `tokenizer.json`, `kayan.json`, safetensors weights, labels that are not those of the policy in its order, a window
+    longer than the model's positions, a proclitic head that the policy promises, weights of other sizes.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise CheckpointError(f"{path} is no checkpoint folder")
+    shards = sorted(path.glob("model*.safetensors"))
+    pickles = [
+        file.name for file in sorted(path.iterdir()) if file.suffix in _PICKLES and file.name != "training_args.bin"
+    ]
+    if not shards:
+        if pickles:
+            raise CheckpointError(
+                f"{path} holds pickled weights ({', '.join(pickles)}), which can run code when opened; kayan reads only "
+                "safetensors: save the model again with save_pretrained(safe_serialization=True)"
+            )
+        raise CheckpointError(f"{path} has no model.safetensors")
+    for name in ("config.json", "tokenizer.json", POLICY_FILE):
+        if not (path / name).is_file():
+            hint = "; it is not a checkpoint that kayan trained" if name == POLICY_FILE else ""
+            raise CheckpointError(f"{path} has no {name}{hint}")
+    config = _json(path / "config.json")
+    policy = Policy.from_json(_json(path / POLICY_FILE), str(path / POLICY_FILE))
+    _check_labels(path, config, policy)
+    limit = position_limit(config)
+    if limit is not None and policy.text.window > limit:
+        raise CheckpointError(
+            f"{path}: the window of {policy.text.window} sub-words is longer than the model's {limit} positions"
+        )
+    if policy.proclitics and not (path / PROCLITIC_FILE).is_file():
+        raise CheckpointError(f"{path} has no {PROCLITIC_FILE}, though its {POLICY_FILE} promises a proclitic head")
+    shapes = _shapes([*shards, *([path / PROCLITIC_FILE] if policy.proclitics else [])])
+    head = next((shape for name, shape in shapes.items() if name.endswith("classifier.weight")), None)
+    if head is None or head[0] != len(policy.schema.tags):
+        found = "no classifier" if head is None else f"a classifier for {head[0]} labels"
+        raise CheckpointError(f"{path}: the weights hold {found}, the policy has {len(policy.schema.tags)} tags")
+    size = shapes.get("proclitic.weight")
+    if policy.proclitics and (size is None or size[0] != MAX_PARTICLES + 1):
+        raise CheckpointError(f"{path / PROCLITIC_FILE} holds no head for 0 to {MAX_PARTICLES} particles")
+    rows = next((s[0] for n, s in shapes.items() if n.endswith("word_embeddings.weight")), None)
+    vocabulary = Tokenizer.from_file(str(path / "tokenizer.json")).get_vocab_size()
+    if rows is not None and rows < vocabulary:
+        raise CheckpointError(f"{path}: the tokenizer has {vocabulary} entries, the weights embed only {rows}")
+    return Checkpoint(path, policy, config)
+
+
+def _check_labels(path: Path, config: Mapping[str, Any], policy: Policy) -> None:
+    raw = config.get("id2label")
+    if not raw:
+        raise CheckpointError(f"{path / 'config.json'} has no id2label, so the model's labels are not known")
+    tags = [raw.get(str(i)) for i in range(len(raw))]
+    if set(tags) != set(policy.schema.tags):
+        raise CheckpointError(
+            f"{path / 'config.json'} has the labels {tags}, {POLICY_FILE} the types {' '.join(policy.schema.types)}"
+        )
+    if tuple(tags) != policy.schema.tags:
+        raise CheckpointError(f"{path / 'config.json'} has the right labels in another order: {tags}")
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is broken: {error}") from None
+
+
+def _shapes(files: Sequence[Path]) -> dict[str, list[int]]:
+    shapes = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="np") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 (a safetensors handle is no mapping)
+                    shapes[name] = tensors.get_slice(name).get_shape()
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{file} is no intact safetensors file: {error}") from None
+    return shapes
+
+
+def position_limit(config: Mapping[str, Any]) -> int | None:
+    """The longest input, in sub-words with special tokens, that the model's positions really allow.
+
+    RoBERTa and its kin count positions from the padding index on, so 514 rows serve 512 sub-words. None where positions
+    are relative or the config says nothing; `model_max_length` of tokenizers is not asked, since it may be 1e30.
+    """
+    rows = config.get("max_position_embeddings")
+    if rows is None or config.get("position_biased_input") is False:
+        return None
+    if config.get("model_type") in {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"}:
+        return int(rows) - int(config.get("pad_token_id") or 1) - 1
+    return int(rows)
+
+
+def resolve(path_or_hub_id: str | Path | None) -> Path:
+    """The checkpoint folder: None is the embedded starter, an existing path itself, else a Hugging Face hub id.
+
+    Of a hub repository only safetensors, JSON and text files are fetched. Raises `CheckpointError` when it cannot be had.
+    """
+    if path_or_hub_id is None or str(path_or_hub_id) == "starter":
+        return STARTER
+    path = Path(path_or_hub_id)
+    name = str(path_or_hub_id)
+    if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith("/"):
+        return path
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise CheckpointError(f"{name} is no folder; to fetch it from the hub: pip install 'kayan[torch]'") from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.md"]))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{name} is no folder here and could not be fetched from the hub: {reason}") from None
+
+
+def save_policy(folder: str | Path, policy: Policy) -> None:
+    """Write `kayan.json` into a checkpoint folder, replacing the one there."""
+    with replacing(Path(folder) / POLICY_FILE) as file:
+        json.dump(policy.to_json(), file, ensure_ascii=False, indent=2)
+        file.write("\n")
+
+
+def recalibrate(folder: str | Path, temperature: float) -> None:
+    """Store another temperature in a saved checkpoint."""
+    save_policy(folder, replace(inspect(folder).policy, temperature=temperature))

@@ -1,0 +1,266 @@
+"""The `kayan` command: thin verbs over plain functions; nothing heavy is imported before a verb runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from kayan.document import Document
+
+# Readable on dark and light backgrounds; a type beyond the list starts over.
+_COLOURS = ("bright_red", "bright_blue", "green", "magenta", "cyan", "yellow", "bright_green", "bright_magenta")
+_ISOLATE, _POP = "\u2068", "\u2069"
+
+
+class _Commands(click.Group):
+    """Turns bad input into one line and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError, ImportError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                # The reader of a pipe left; without this Python complains at exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise SystemExit(141) from None
+            _fail(error)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kayan")
+def main() -> None:
+    """Named entities in Arabic news."""
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=click.Path())
+@click.option("--format", "form", type=click.Choice(["text", "jsonl", "conll"]), default="text", show_default=True)
+@click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
+@click.option("--threshold", default=0.0, show_default=True, help="Leave out mentions that score less.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--colour/--no-colour", default=None, help="Force colours on or off; by default on a terminal only.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the terminal.")
+def tag(
+    files: tuple[str, ...],
+    form: str,
+    model: str | None,
+    threshold: float,
+    device: str,
+    colour: bool | None,
+    output: str | None,
+) -> None:
+    """Mark the entities in articles.
+
+    FILES are texts (one article each), .jsonl files (one article a line), folders of them, or - for standard input.
+    """
+    from kayan.formats import conll, replacing
+    from kayan.tagger import Tagger
+
+    sources = list(_files(files or ("-",)))
+    tagger = Tagger.load(model, threshold=threshold, device=device)
+    documents = tagger.stream(article for source in sources for article in _articles(source))
+    if colour is None:
+        colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    types = tagger.policy.schema.types
+    if form == "text":
+        lines: Iterable[str] = (painted(document, types, colour) for document in documents)
+    else:
+        lines = {"jsonl": _quoting_lines, "conll": conll.lines}[form](documents)
+    if output:
+        with replacing(output) as file:
+            file.writelines(lines)
+    else:
+        for line in lines:
+            sys.stdout.write(line)
+        sys.stdout.flush()
+
+
+def _quoting_lines(documents: Iterable[Document]) -> Iterator[str]:
+    from kayan.formats import jsonl
+
+    for document in documents:
+        yield json.dumps(jsonl.record(document, text=True), ensure_ascii=False) + "\n"
+
+
+def _files(names: Iterable[str]) -> Iterator[str]:
+    from kayan.formats import FormatError
+
+    for name in names:
+        path = Path(name)
+        if name == "-" or path.is_file():
+            yield name
+        elif path.is_dir():
+            found = sorted(file for file in path.rglob("*") if file.suffix in (".txt", ".jsonl") and file.is_file())
+            if not found:
+                raise FormatError(path, None, "holds no .txt or .jsonl file")
+            yield from map(str, found)
+        else:
+            raise FormatError(path, None, "is no file or folder")
+
+
+def _articles(source: str) -> Iterator[Document]:
+    """The articles of a file, read only when they are asked for."""
+    from kayan.document import Document
+    from kayan.formats import FormatError, decode, jsonl, read_text
+
+    if source == "-":
+        yield Document(decode(sys.stdin.buffer.read(), "standard input").rstrip("\n"), id="stdin")
+    elif source.endswith(".jsonl"):
+        with Path(source).open("rb") as file:
+            empty = True
+            for number, raw in enumerate(file, 1):
+                if raw.strip():
+                    empty = False
+                    yield jsonl.parse(decode(raw, source, number).rstrip("\r\n"), source, number)
+            if empty:
+                raise FormatError(source, None, "is empty")
+    else:
+        yield Document(read_text(source).rstrip("\n"), id=Path(source).stem)
+
+
+def painted(document: Document, types: tuple[str, ...], colour: bool) -> str:
+    """The article with its mentions marked, then a list of them, for a terminal.
+
+    With colours each mention is coloured by type; without, it stands in brackets with its type. The Latin type names
+    are isolated (Unicode bidi), so that they do not turn the Arabic line around.
+    """
+    paint = {label: _COLOURS[i % len(_COLOURS)] for i, label in enumerate(types)}
+    parts, at = [], 0
+    for span in document.spans:
+        label = f"{_ISOLATE}{span.label}{_POP}"
+        parts.append(document.text[at : span.start])
+        if colour:
+            parts.append(click.style(span.text, fg=paint[span.label], bold=True))
+        else:
+            parts.append(f"[{span.text} {label}]")
+        at = span.end
+    parts.append(document.text[at:])
+    lines = ["".join(parts), ""]
+    for label in types:
+        found: dict[str, list[float]] = {}
+        for span in document.spans:
+            if span.label == label:
+                found.setdefault(span.name, []).append(span.score or 0.0)
+        if found:
+            head = click.style(f"{label:<6}", fg=paint[label], bold=True) if colour else f"{label:<6}"
+            names = " · ".join(
+                f"{_ISOLATE}{name}{_POP}" + (f" ×{len(scores)}" if len(scores) > 1 else "") + f" {max(scores):.2f}"
+                for name, scores in found.items()
+            )
+            lines.append(f"{head} {names}")
+    if not document.spans:
+        lines.append("no entities found")
+    return "\n".join(lines) + "\n\n"
+
+
+@main.group()
+def data() -> None:
+    """Look at and convert annotated corpora."""
+
+
+_CORPUS = click.option(
+    "--corpus", type=click.Path(dir_okay=False), help="YAML file that says how to read it and what it annotates."
+)
+
+
+@data.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
+@click.option("--types", default=None, help="Comma-separated entity types; other labels are findings.")
+@_CORPUS
+def check(files: tuple[str, ...], types: str | None, corpus: str | None) -> None:
+    """Report everything that an annotator should look at; exit status 1 when there is anything.
+
+    Several FILES are checked together, so that copies of an article in two of them are found.
+    """
+    from kayan import corpus as corpora
+    from kayan.schema import Schema
+
+    schema = Schema(tuple(types.split(","))) if types else None
+    loaded = [_load(file, corpus) for file in files]
+    documents = [document for one in loaded for document in one.documents]
+    findings = corpora.check(documents, schema)
+    for finding in findings:
+        click.echo(f"{finding.rule}: article {finding.article!r}: {finding.message}")
+    mentions = sum(len(document.spans) for document in documents)
+    click.echo(f"{len(documents)} articles, {mentions} mentions, {len(findings)} findings")
+    if findings:
+        raise SystemExit(1)
+
+
+@data.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_CORPUS
+def stats(files: tuple[str, ...], as_json: bool, corpus: str | None) -> None:
+    """Count articles, words and mentions."""
+    from kayan import corpus as corpora
+
+    figures = {file: corpora.stats(_load(file, corpus).documents) for file in files}
+    if as_json:
+        click.echo(json.dumps(figures, ensure_ascii=False, indent=2))
+        return
+    for file, counts in figures.items():
+        click.echo(
+            f"{file}: {counts['articles']} articles, {counts['words']} words, {counts['mentions']} mentions, "
+            f"{counts['share_behind_a_particle']:.0%} behind a particle, longest {counts['longest_mention_words']} words"
+        )
+        for label, row in counts["types"].items():
+            frequent = " · ".join(f"{name} {count}" for name, count in row["most_frequent"])
+            click.echo(f"  {label:<6} {row['mentions']:>5}  {row['distinct_names']:>5} names  {frequent}")
+
+
+@data.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("folder", type=click.Path(file_okay=False))
+@click.option("--shares", default="train=0.8,validation=0.1,test=0.1", show_default=True)
+@click.option("--by", default=None, help="A meta field whose equal values stay in one part: source, date, …")
+@click.option("--seed", default=0, show_default=True)
+@_CORPUS
+def split(file: str, folder: str, shares: str, by: str | None, seed: int, corpus: str | None) -> None:
+    """Divide FILE into parts written to FOLDER as JSONL, whole articles only, near-copies together."""
+    from kayan import corpus as corpora
+    from kayan.formats import jsonl
+
+    try:
+        wanted = {part: float(share) for part, share in (item.split("=") for item in shares.split(","))}
+    except ValueError:
+        raise ValueError(f"--shares must look like train=0.8,validation=0.1,test=0.1, not {shares!r}") from None
+    parts = corpora.split(_load(file, corpus).documents, wanted, seed, by)
+    for part, documents in parts.items():
+        target = Path(folder) / f"{part}.jsonl"
+        jsonl.write(target, documents)
+        click.echo(f"{target}: {len(documents)} articles")
+
+
+@data.command()
+@click.argument("source", type=click.Path(dir_okay=False))
+@click.argument("target", type=click.Path(dir_okay=False))
+@_CORPUS
+def convert(source: str, target: str, corpus: str | None) -> None:
+    """Convert SOURCE to the format of TARGET's ending: .jsonl, or .conll for CoNLL with IOB2 tags."""
+    from kayan.formats import conll, jsonl
+
+    writers = {".jsonl": jsonl.write, ".conll": conll.write}
+    if Path(target).suffix not in writers:
+        raise ValueError(f"{target}: the ending must be one of {', '.join(writers)}")
+    documents = _load(source, corpus).documents
+    writers[Path(target).suffix](target, documents)
+    click.echo(f"{target}: {len(documents)} articles, {sum(len(document.spans) for document in documents)} mentions")
+
+
+def _load(file: str, corpus: str | None) -> Any:
+    from kayan.corpus import load, read_description
+
+    return load(file, read_description(corpus) if corpus else None)
+
+
+def _fail(error: object) -> NoReturn:
+    click.echo(f"error: {error}", err=True)
+    raise SystemExit(2)

@@ -1,0 +1,453 @@
+"""Corpora: load with a declaration, check, describe, split; Documents to `datasets.DatasetDict`."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import random
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kayan.document import Document, Span
+from kayan.formats import FormatError, conll, jsonl, read_text
+from kayan.schema import Declaration, Schema, SchemaError
+from kayan.text import normalise
+from kayan.words import has_particle, particle_count, words
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+SHINGLE = 8
+_READERS: dict[str, Callable[[Path, Description], list[Document]]] = {
+    "jsonl": lambda path, _: jsonl.read(path),
+    "conll": lambda path, description: conll.read(path, group=description.group),
+}
+_ENDINGS = {".jsonl": "jsonl", ".conll": "conll", ".txt": "conll", ".bio": "conll", ".iob": "conll", ".tsv": "conll"}
+_EDGES = frozenset(" \t\n\r\u00a0«»\"“”‘’'،؛:.!؟?,;…()[]{}ـ-–—")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Annotated documents, where they come from and what their annotators marked."""
+
+    name: str
+    documents: tuple[Document, ...]
+    declaration: Declaration = field(default_factory=Declaration)
+    licence: str = ""
+    sha256: str = ""
+
+    def __len__(self) -> int:
+        return len(self.documents)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong in a corpus: which rule found it, in which article, where, and in words."""
+
+    rule: str
+    article: str
+    message: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """How to read a corpus and what it annotates; see `Declaration` for the last four.
+
+    format: "jsonl" or "conll"; by the file's ending where None. group: sentences that make a document, for CoNLL files
+    without document marks. licence: as its owners state it, for model cards.
+    """
+
+    name: str | None = None
+    format: str | None = None
+    group: int = 1
+    licence: str = ""
+    annotates: tuple[str, ...] | None = None
+    proclitics: bool = True
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_mapping(cls, data: Any, where: str | Path) -> Description:
+        """The description in a mapping; `ValueError` naming `where`, an unknown key with the nearest one, or a value of
+        the wrong kind."""
+        if not isinstance(data, Mapping):
+            raise ValueError(f"{where}: a mapping is expected, found {type(data).__name__}")
+        known = [item.name for item in fields(cls)]
+        for key in data:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+                raise ValueError(
+                    f"{where}: unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {known}")
+                )
+        values = dict(data)
+        for key in ("annotates", "alternatives", "labels"):
+            if key in values and not _listed_strings(values[key], key):
+                raise ValueError(f"{where}: {key} has the wrong shape: {values[key]!r}")
+        if values.get("format") not in (None, *_READERS):
+            raise ValueError(f"{where}: format must be one of {', '.join(_READERS)}, not {values['format']!r}")
+        if not isinstance(values.get("group", 1), int) or values.get("group", 1) < 1:
+            raise ValueError(f"{where}: group must be a number of sentences, at least 1, not {values['group']!r}")
+        if not isinstance(values.get("proclitics", True), bool):
+            raise ValueError(f"{where}: proclitics must be true or false, not {values['proclitics']!r}")
+        if values.get("annotates") is not None:
+            values["annotates"] = tuple(values["annotates"])
+        values["alternatives"] = {label: tuple(others) for label, others in values.get("alternatives", {}).items()}
+        return cls(**values)
+
+    @property
+    def declaration(self) -> Declaration:
+        annotates = None if self.annotates is None else frozenset(self.annotates)
+        return Declaration(annotates, self.proclitics, self.labels, self.alternatives)
+
+
+def _listed_strings(value: Any, key: str) -> bool:
+    if key == "annotates":
+        return value is None or (isinstance(value, list | tuple) and all(isinstance(item, str) for item in value))
+    if not isinstance(value, Mapping) or not all(isinstance(label, str) for label in value):
+        return False
+    if key == "labels":
+        return all(to is None or isinstance(to, str) for to in value.values())
+    return all(
+        isinstance(others, list | tuple) and all(isinstance(o, str) for o in others) for others in value.values()
+    )
+
+
+def read_description(path: str | Path) -> Description:
+    """The description in a YAML file. Raises `FormatError`, `ValueError` as `Description.from_mapping` does, and
+    ImportError naming the extra where PyYAML is missing."""
+    try:
+        import yaml
+    except ImportError:
+        raise ImportError(
+            "reading YAML needs the pyyaml package: pip install 'kayan[train]' or 'kayan[eval]'"
+        ) from None
+    try:
+        data = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise FormatError(path, None, f"broken YAML: {getattr(error, 'problem', error)}") from None
+    return Description.from_mapping(data, path)
+
+
+def load(path: str | Path, description: Description | None = None) -> Corpus:
+    """Read a corpus file. `description.labels` is applied: renamed labels take their new name in the spans and in
+    `meta["tags"]`; labels sent to None keep theirs, and `TagSets.admissible` leaves them open.
+
+    Raises `FormatError` for a file that cannot be read.
+    """
+    path, description = Path(path), description or Description()
+    format = description.format or _ENDINGS.get(path.suffix.lower())
+    if format is None:
+        raise FormatError(path, None, f"its ending does not tell the format; known are {', '.join(_ENDINGS)}")
+    documents = _READERS[format](path, description)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    renamed = tuple(rename(document, description.labels) for document in documents)
+    return Corpus(description.name or path.stem, renamed, description.declaration, description.licence, digest)
+
+
+def rename(document: Document, labels: Mapping[str, str | None]) -> Document:
+    """The document with its labels replaced by what `labels` says; labels not in it, or sent to None, stay."""
+    if not labels:
+        return document
+    spans = [replace(span, label=labels.get(span.label) or span.label) for span in document.spans]
+    meta = dict(document.meta)
+    if "tags" in meta:
+        meta["tags"] = [
+            tag if tag == "O" else f"{tag[:2]}{labels.get(tag[2:]) or tag[2:]}" for tag in document.meta["tags"]
+        ]
+    return Document(document.text, spans, document.id, meta)
+
+
+def check_labels(corpus: Corpus, schema: Schema) -> None:
+    """Raise `SchemaError` naming corpus, article and nearest type for the first label that the schema lacks."""
+    try:
+        corpus.declaration.check(schema)
+    except SchemaError as error:
+        raise SchemaError(f"declaration of corpus {corpus.name!r}: {error}") from None
+    unread = {label for label, to in corpus.declaration.labels.items() if to is None}
+    for document in corpus.documents:
+        for span in document.spans:
+            if span.label not in unread:
+                try:
+                    schema.check(span.label)
+                except SchemaError as error:
+                    raise SchemaError(
+                        f"corpus {corpus.name!r}, article {document.id!r}, {span.text!r} at {span.start}: {error}"
+                    ) from None
+
+
+def comparable(document: Document, declaration: Declaration, gold: Document) -> Document:
+    """A gold or predicted document with labels and edges as the corpus of `gold` draws them, so that the two can be scored.
+
+    A type that the corpus does not annotate takes the name of the annotated one that has it as an alternative (its MISC
+    holds events, say), or is left out. Where particles stay inside mentions, both sides are widened to whole words
+    (tokens of a CoNLL file). What overlaps a label that is not read is left out: it is neither right nor wrong.
+    """
+    unread = [
+        span for span in gold.spans if span.label in declaration.labels and declaration.labels[span.label] is None
+    ]
+    fold = {
+        other: label
+        for label, others in declaration.alternatives.items()
+        for other in others
+        if declaration.annotates is not None and other not in declaration.annotates
+    }
+    edges = None if declaration.proclitics else gold.meta.get("tokens") or words(document.text)
+    spans = []
+    for span in document.spans:
+        if not any(span.overlaps(other) for other in unread):
+            span = replace(span, label=fold.get(span.label, span.label))
+            if declaration.annotates is not None and span.label not in declaration.annotates:
+                continue
+            spans.append(span if edges is None else _widened(span, edges))
+    return document.with_spans(spans)
+
+
+def _widened(span: Span, edges: Sequence[Sequence[int]]) -> Span:
+    first = bisect_right(edges, span.start, key=lambda edge: edge[1])
+    last = bisect_left(edges, span.end, key=lambda edge: edge[0]) - 1
+    return span if first > last else replace(span, start=edges[first][0], end=edges[last][1])
+
+
+def check(documents: Sequence[Document], schema: Schema | None = None) -> list[Finding]:
+    """Everything in the documents that an annotator should look at, in order of the articles.
+
+    Rules: empty-text, empty-id, duplicate-id, duplicate-text (equal after light normalisation), near-duplicate (half of
+    an article's eight-word runs stand in another), unknown-label, overlap, edge (a mention begins or ends with a space,
+    a quotation mark, punctuation or tatweel), inside-word (it begins or ends within a word and not behind particles),
+    odd-text (replacement or control characters), orphan-tag (an I- tag that continues nothing, from CoNLL files).
+    """
+    findings: list[Finding] = []
+    texts: dict[str, str] = {}
+    ids: set[str] = set()
+    for document in documents:
+        report = _Report(findings, document)
+        if not document.id:
+            report.add("empty-id", "the article has no id")
+        if document.id in ids:
+            report.add("duplicate-id", "another article has this id")
+        ids.add(document.id)
+        if not document.text.strip():
+            report.add("empty-text", "the article has no text")
+            continue
+        key = " ".join(normalise(document.text).text.split())
+        if key in texts:
+            report.add("duplicate-text", f"the text is that of article {texts[key]!r}")
+        texts.setdefault(key, document.id)
+        for position, char in enumerate(document.text):
+            if char == "\ufffd" or (ord(char) < 32 and char not in "\n\t\r"):
+                report.add("odd-text", f"character U+{ord(char):04X} at {position}")
+        _check_spans(report, schema)
+        _check_tags(report)
+    for i, j, share in near_duplicates(documents):
+        message = f"{share:.0%} of its eight-word runs stand in article {documents[j].id!r}"
+        findings.append(Finding("near-duplicate", documents[i].id, message))
+    order = {document.id: i for i, document in reversed(list(enumerate(documents)))}
+    return sorted(findings, key=lambda finding: order[finding.article])
+
+
+class _Report:
+    def __init__(self, findings: list[Finding], document: Document):
+        self.findings, self.document = findings, document
+
+    def add(self, rule: str, message: str, span: Span | None = None) -> None:
+        self.findings.append(Finding(rule, self.document.id, message, span))
+
+
+def _check_spans(report: _Report, schema: Schema | None) -> None:
+    document = report.document
+    pieces = words(document.text)
+    starts = {a: (a, b) for a, b in pieces}
+    ends = {b for _, b in pieces}
+    tokens = document.meta.get("tokens")
+    if tokens:  # A CoNLL token may begin or end anywhere in a written word.
+        starts.update({a: (a, b) for a, b in tokens})
+        ends.update(b for _, b in tokens)
+    last: Span | None = None
+    for span in document.spans:
+        where = f"{span.label} {span.text!r} [{span.start}, {span.end})"
+        if schema and span.label not in schema.types:
+            report.add("unknown-label", f"{where}: the types are {' '.join(schema.types)}", span)
+        if last and last.end > span.start:
+            report.add("overlap", f"{where} overlaps {last.text!r} [{last.start}, {last.end})", span)
+        last = span if last is None or span.end > last.end else last
+        if span.text[0] in _EDGES or (span.text[-1] in _EDGES and not _closed(span.text)):
+            report.add("edge", f"{where} begins or ends with a space, a quotation mark, punctuation or tatweel", span)
+        if span.start not in starts:
+            word = next(((a, b) for a, b in pieces if a < span.start < b), None)
+            if word and particle_count(document.text[slice(*word)], span.start - word[0]) is None:
+                report.add(
+                    "inside-word", f"{where} begins inside {document.text[slice(*word)]!r}, not behind particles", span
+                )
+        if span.end not in ends and any(a < span.end < b for a, b in pieces):
+            report.add("inside-word", f"{where} ends inside a word", span)
+
+
+def _closed(text: str) -> bool:
+    """Whether the last character belongs: a bracket opened inside, or the tatweel of «1446هـ»."""
+    return text.endswith("هـ") or (text.endswith(")") and text.count("(") == text.count(")"))
+
+
+def _check_tags(report: _Report) -> None:
+    tags = report.document.meta.get("tags", ())
+    breaks = {first for first, _ in report.document.meta.get("sentences", ())}
+    for i, tag in enumerate(tags):
+        if tag.startswith("I-") and (i == 0 or i in breaks or tags[i - 1][1:] != tag[1:]):
+            a, b = report.document.meta["tokens"][i]
+            report.add("orphan-tag", f"{tag} on {report.document.text[a:b]!r} continues nothing")
+
+
+def shingles(text: str, size: int = SHINGLE) -> set[int]:
+    """Hashes of the runs of `size` words of a text, letters only, after light normalisation."""
+    plain = normalise(text).text
+    tokens = [plain[a:b] for a, b in words(plain) if plain[a].isalnum()]
+    return {hash(tuple(tokens[i : i + size])) for i in range(len(tokens) - size + 1)}
+
+
+def near_duplicates(documents: Sequence[Document]) -> list[tuple[int, int, float]]:
+    """Pairs of article numbers (the later first) that share at least half of the shorter one's eight-word runs, and the
+    share."""
+    runs = [shingles(document.text) for document in documents]
+    holders: dict[int, list[int]] = {}
+    pairs = []
+    for i, own in enumerate(runs):
+        for j, count in Counter(j for run in own for j in holders.get(run, ())).items():
+            share = count / min(len(own), len(runs[j]))
+            if share >= 0.5:
+                pairs.append((i, j, share))
+        for run in own:
+            holders.setdefault(run, []).append(i)
+    return pairs
+
+
+def stats(documents: Sequence[Document]) -> dict[str, Any]:
+    """Counts of a corpus: articles, words (white-space separated), mentions by type, share behind a particle, distinct
+    surfaces, longest mention in words, and articles by the values of `meta` fields with few of them."""
+    labels: dict[str, Counter[str]] = {}
+    behind: Counter[str] = Counter()
+    longest = 0
+    for document in documents:
+        for span in document.spans:
+            labels.setdefault(span.label, Counter())[span.name] += 1
+            behind[span.label] += has_particle(document, span)
+            longest = max(longest, len(span.text.split()))
+    mentions = sum(counter.total() for counter in labels.values())
+    meta: dict[str, Counter[str]] = {}
+    for document in documents:
+        for key, value in document.meta.items():
+            if isinstance(value, str):
+                meta.setdefault(key, Counter())[value] += 1
+    return {
+        "articles": len(documents),
+        "words": sum(len(document.text.split()) for document in documents),
+        "characters": sum(len(document.text) for document in documents),
+        "mentions": mentions,
+        "behind_a_particle": behind.total(),
+        "share_behind_a_particle": round(behind.total() / mentions, 4) if mentions else 0.0,
+        "longest_mention_words": longest,
+        "types": {
+            label: {
+                "mentions": counter.total(),
+                "distinct_names": len(counter),
+                "behind_a_particle": behind[label],
+                "most_frequent": [list(pair) for pair in counter.most_common(5)],
+            }
+            for label, counter in sorted(labels.items(), key=lambda item: -item[1].total())
+        },
+        "meta": {key: dict(counter.most_common()) for key, counter in meta.items() if len(counter) <= 20},
+    }
+
+
+def split(
+    documents: Sequence[Document], shares: Mapping[str, float], seed: int = 0, by: str | None = None
+) -> dict[str, list[Document]]:
+    """Divide articles at random into parts, whole articles only.
+
+    shares: part → share of the articles; they must sum to 1.
+    by: a key of `meta` whose equal values must stay in one part (source, date, event …). Near-duplicates (see `check`)
+        stay together always, so that no part holds a copy of another's text.
+    Parts keep the order of the input. Raises `ValueError` for shares that do not sum to 1 or articles without `by`.
+    """
+    if not shares or any(share <= 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError(f"shares must be positive and sum to 1, not {dict(shares)}")
+    groups = _groups(documents, by)
+    random.Random(seed).shuffle(groups)
+    groups.sort(key=len, reverse=True)
+    wanted = {part: share * len(documents) for part, share in shares.items()}
+    filled: dict[str, list[int]] = {part: [] for part in shares}
+    for group in groups:
+        part = max(shares, key=lambda name: (wanted[name] - len(filled[name])) / wanted[name])
+        filled[part] += group
+    return {part: [documents[i] for i in sorted(members)] for part, members in filled.items()}
+
+
+def _groups(documents: Sequence[Document], by: str | None) -> list[list[int]]:
+    parent = list(range(len(documents)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    first: dict[Any, int] = {}
+    for i, document in enumerate(documents):
+        keys: list[Any] = [("text", " ".join(document.text.split()))]
+        if by is not None:
+            if by not in document.meta:
+                raise ValueError(f"article {document.id!r} has no meta[{by!r}] to split by")
+            keys.append(("by", json.dumps(document.meta[by], sort_keys=True)))
+        for key in keys:
+            parent[root(i)] = root(first.setdefault(key, i))
+    for i, j, _ in near_duplicates(documents):
+        parent[root(i)] = root(j)
+    groups: dict[int, list[int]] = {}
+    for i in range(len(documents)):
+        groups.setdefault(root(i), []).append(i)
+    return list(groups.values())
+
+
+def to_datasets(parts: Mapping[str, Iterable[Corpus]]) -> DatasetDict:
+    """The corpora as `datasets.DatasetDict`, one row an article: id, corpus, text, spans and meta (JSON).
+
+    Raises ImportError naming the extra where `datasets` is missing.
+    """
+    try:
+        from datasets import Dataset, DatasetDict, Features, Value
+    except ImportError:
+        raise ImportError("this needs the datasets package: pip install 'kayan[train]'") from None
+    features = Features(
+        {
+            "id": Value("string"),
+            "corpus": Value("string"),
+            "text": Value("string"),
+            "spans": [{"start": Value("int64"), "end": Value("int64"), "label": Value("string")}],
+            "meta": Value("string"),
+        }
+    )
+    rows = {
+        part: [
+            {
+                "id": document.id,
+                "corpus": corpus.name,
+                "text": document.text,
+                "spans": [{"start": s.start, "end": s.end, "label": s.label} for s in document.spans],
+                "meta": json.dumps(dict(document.meta), ensure_ascii=False),
+            }
+            for corpus in corpora
+            for document in corpus.documents
+        ]
+        for part, corpora in parts.items()
+    }
+    return DatasetDict({part: Dataset.from_list(items, features=features) for part, items in rows.items()})
+
+
+def from_row(row: Mapping[str, Any]) -> Document:
+    """The document of a row of `to_datasets`."""
+    spans = [Span(s["start"], s["end"], s["label"]) for s in row["spans"]]
+    return Document(row["text"], spans, row["id"], json.loads(row["meta"]))

@@ -1,0 +1,134 @@
+"""Span and Document: raw text and half-open character spans, the one currency of the project."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+_LETTER = "\u0621-\u063a\u0641-\u064a\u066e-\u066f\u0671-\u06d3"
+_MARKS = re.compile("[\u0640\u064b-\u0652\u0670]+")
+# First words that begin with their own lam: after the particle ل they read «للبنان», and no alef was dropped.
+LAM_INITIAL = frozenset(
+    "لبنان لندن ليبيا لاهاي ليون ليل ليلى ليفربول ليبرفيل ليبيريا ليتوانيا ليما ليوبليانا لشبونة لوس لاس لوران لويس لويزا "
+    "لوكسمبورغ لوكسمبورج لوزان لوساكا لومي لوغانو لواندا لاوس لاتفيا لاغوس لاهور لايبزيغ لارام لاماب لاليغا لطيفة لطفي "
+    "لينا لؤي لقمان لوط لبنى لمياء لكوس لكصر لعيون لارباع لكناو لودريان لوبان لافروف لوموند لوفيغارو لوفتهانزا لينكس".split()
+)
+
+
+class DocumentError(ValueError):
+    """A span or document that contradicts itself; the message names the document, the span and what is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A mention: half-open offsets `[start, end)` in Unicode code points of the raw text, and its entity type.
+
+    `score` is the calibrated probability that the span is right, `None` for gold. A span inside a `Document` knows
+    the document's text, so that `span.text` and `span.name` work; a free one raises `DocumentError` there.
+
+    >>> Document("بمراكش", [Span(1, 6, "LOC")]).spans[0].text
+    'مراكش'
+    """
+
+    start: int
+    end: int
+    label: str
+    score: float | None = None
+    source: str | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise DocumentError(f"span {name} must be an integer, not {value!r}")
+        if not 0 <= self.start < self.end:
+            raise DocumentError(f"span [{self.start}, {self.end}) must satisfy 0 <= start < end")
+        if not isinstance(self.label, str) or not self.label.strip():
+            raise DocumentError(
+                f"span [{self.start}, {self.end}) needs a label, a non-empty string, not {self.label!r}"
+            )
+
+    @property
+    def text(self) -> str:
+        """The mention as it stands in the raw text."""
+        return self._bound()[self.start : self.end]
+
+    @property
+    def name(self) -> str:
+        """The canonical form: no diacritics, tatweel or doubled spaces, and the article restored after a removed ل."""
+        return canonical_name(self._bound(), self.start, self.end)
+
+    def overlaps(self, other: Span) -> bool:
+        """Whether the two spans share at least one character."""
+        return self.start < other.end and other.start < self.end
+
+    def _bound(self) -> str:
+        if self.source is None:
+            raise DocumentError("this span belongs to no document, so its text is not known")
+        return self.source
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Document:
+    """An article: raw text, spans in reading order, an id and free metadata.
+
+    `spans` are sorted by start on construction. Overlapping spans are allowed here (corpora have them, and
+    `kayan data check` reports them); spans outside the text raise `DocumentError`.
+    """
+
+    text: str
+    spans: tuple[Span, ...] = ()
+    id: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __init__(
+        self, text: str, spans: Iterable[Span] = (), id: str = "", meta: Mapping[str, Any] | None = None
+    ) -> None:
+        if not isinstance(text, str):
+            raise DocumentError(f"document {id!r}: text must be a string, not {type(text).__name__}")
+        bound = []
+        for span in spans:
+            if span.end > len(text):
+                raise DocumentError(
+                    f"document {id!r}: span [{span.start}, {span.end}) {span.label} is outside the text, "
+                    f"which has {len(text)} characters"
+                )
+            bound.append(span if span.source is text else replace(span, source=text))
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "spans", tuple(sorted(bound, key=lambda s: (s.start, s.end, s.label))))
+        object.__setattr__(self, "id", id)
+        object.__setattr__(self, "meta", dict(meta or {}))
+
+    def with_spans(self, spans: Iterable[Span]) -> Document:
+        """The same article with other spans."""
+        return Document(self.text, spans, self.id, self.meta)
+
+
+def canonical_name(text: str, start: int, end: int) -> str:
+    """The canonical form of the mention `text[start:end]`.
+
+    Arabic drops the alef of «ال» after the particle ل: «للأمم المتحدة» is ل + «الأمم المتحدة», annotated from its second
+    letter. There the alef is put back. «للبنان» is ل + «لبنان»: the rest of the article decides where one of the two
+    forms stands in it alone, then `LAM_INITIAL`; otherwise the article is restored, the far more frequent case.
+
+    >>> canonical_name("مقر للأمم المتحدة", 5, 17)
+    'الأمم المتحدة'
+    >>> canonical_name("زيارة للبنان", 7, 12)
+    'لبنان'
+    """
+    name = _MARKS.sub("", " ".join(text[start:end].split()))
+    before = _MARKS.sub("", text[max(0, start - 4) : start])
+    if not (name.startswith("ل") and before.endswith("ل")):
+        return name
+    definite, first = "ا" + name, name.split(" ")[0]
+    if _stands_free(definite.split(" ")[0], text):
+        return definite
+    if first in LAM_INITIAL or _stands_free(first, text):
+        return name
+    return definite
+
+
+def _stands_free(word: str, text: str) -> bool:
+    return re.search(f"(?<![{_LETTER}])[وفبك]?{re.escape(word)}(?![{_LETTER}])", text) is not None

@@ -1,0 +1,134 @@
+"""Tagger: the inference wrapper; articles in, the same articles with scored spans out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, overload
+
+import numpy as np
+
+from kayan.checkpoint import Policy, inspect, resolve
+from kayan.decoding import decode
+from kayan.document import Document
+from kayan.encoding import Encoded, Encoder
+
+
+class Runtime(Protocol):
+    """Input ids and attention mask (rows, sub-words) to tag and particle logits; see `kayan.runtime`."""
+
+    def __call__(self, ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]: ...
+
+
+class Tagger:
+    """Finds the entities of articles.
+
+    >>> from kayan import Tagger
+    >>> tagger = Tagger.load()
+    >>> document = tagger("استقبل عمدة فاس وفدا من الأمم المتحدة.")
+    >>> all(document.text[s.start : s.end] == s.text for s in document.spans)
+    True
+
+    threshold: spans that score less are left out. batch: sub-words that go through the model at once, an upper bound of
+    its memory. The answer for an article does not depend on what else is tagged with it.
+    """
+
+    def __init__(self, encoder: Encoder, runtime: Runtime, policy: Policy, threshold: float = 0.0, batch: int = 8192):
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold must be a probability between 0 and 1, not {threshold}")
+        if batch < 1:
+            raise ValueError(f"batch must be at least one sub-word, not {batch}")
+        self.encoder, self.runtime, self.policy = encoder, runtime, policy
+        self.threshold, self.batch = threshold, batch
+
+    @classmethod
+    def load(
+        cls,
+        path_or_hub_id: str | Path | None = None,
+        *,
+        threshold: float = 0.0,
+        device: str = "auto",
+        dtype: str = "float32",
+        batch: int = 8192,
+    ) -> Tagger:
+        """Load a checkpoint folder, a Hugging Face hub id, or (None) the embedded starter.
+
+        device: "auto", "cpu", "cuda", "cuda:1", "mps". dtype: "float32", or "bfloat16"/"float16", faster where the
+        hardware has them, with answers that may differ in the last digits of a score.
+        Raises `CheckpointError` for a checkpoint that cannot be used, `ImportError` naming the extra without a runtime.
+        """
+        from kayan.runtime import TorchRuntime
+
+        checkpoint = inspect(resolve(path_or_hub_id))
+        runtime = TorchRuntime(checkpoint, device, dtype)
+        return cls(checkpoint.encoder(), runtime, checkpoint.policy, threshold, batch)
+
+    @overload
+    def __call__(self, articles: str | Document) -> Document: ...  # type: ignore[overload-overlap]  # str is a Sequence
+    @overload
+    def __call__(self, articles: Sequence[str | Document]) -> list[Document]: ...
+    def __call__(self, articles: str | Document | Sequence[str | Document]) -> Document | list[Document]:
+        """Tag one article, or several.
+
+        A `Document` keeps its id, meta and text; its spans are replaced. An empty text has no spans.
+        """
+        if isinstance(articles, str | Document):
+            return next(self.stream([articles]))
+        return list(self.stream(articles))
+
+    def stream(self, articles: Iterable[str | Document], chunk: int = 64) -> Iterator[Document]:
+        """Tag articles as they come, in order, holding at most `chunk` of them (fewer when they are long)."""
+        for documents in self._chunks(articles, chunk):
+            yield from self._tag(documents)
+
+    def _chunks(self, articles: Iterable[str | Document], chunk: int) -> Iterator[list[Document]]:
+        # Characters bound the memory of a chunk whatever the articles' lengths: about 16 full batches of sub-words.
+        limit = 16 * 4 * self.batch
+        documents: list[Document] = []
+        size = 0
+        for number, article in enumerate(articles, 1):
+            if not isinstance(article, str | Document):
+                raise TypeError(f"article {number} must be a string or a Document, not {type(article).__name__}")
+            document = Document(article) if isinstance(article, str) else article
+            documents.append(document)
+            size += len(document.text)
+            if len(documents) >= chunk or size >= limit:
+                yield documents
+                documents, size = [], 0
+        if documents:
+            yield documents
+
+    def _tag(self, documents: Sequence[Document]) -> Iterator[Document]:
+        texts = [document.text for document in documents]
+        encoded = self.encoder.encode_batch(texts)
+        tags, particles = self.logits(encoded)
+        articles = decode(texts, encoded, tags, particles, self.policy.schema, self.policy.temperature)
+        for document, spans in zip(documents, articles, strict=True):
+            yield document.with_spans(span for span in spans if span.score is None or span.score >= self.threshold)
+
+    def logits(self, encoded: Sequence[Encoded]) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        """Merged tag logits (words, tags) and particle logits (words, 4), None without that head, of each article."""
+        jobs = [(i, k) for i, item in enumerate(encoded) for k in range(len(item.windows))]
+        jobs.sort(key=lambda job: -_width(encoded[job[0]], job[1]))
+        tag_rows: dict[tuple[int, int], np.ndarray] = {}
+        particle_rows: dict[tuple[int, int], np.ndarray] = {}
+        while jobs:
+            # The widest first, so that a batch is as wide as its first row and never holds more than `batch` sub-words.
+            batch = jobs[: max(1, self.batch // (_width(encoded[jobs[0][0]], jobs[0][1]) + self.encoder.margin))]
+            del jobs[: len(batch)]
+            ids, mask = self.encoder.pad([self.encoder.inputs(encoded[i], encoded[i].windows[k]) for i, k in batch])
+            tags, particles = self.runtime(ids, mask)
+            for row, job in enumerate(batch):
+                tag_rows[job] = tags[row]
+                if particles is not None:
+                    particle_rows[job] = particles[row]
+        merge = self.encoder.merge
+        all_tags = [merge(e, [tag_rows[i, k] for k in range(len(e.windows))]) for i, e in enumerate(encoded)]
+        if not particle_rows:
+            return all_tags, None
+        return all_tags, [merge(e, [particle_rows[i, k] for k in range(len(e.windows))]) for i, e in enumerate(encoded)]
+
+
+def _width(encoded: Encoded, window: int) -> int:
+    start, end = encoded.windows[window]
+    return end - start

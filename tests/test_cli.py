@@ -1,0 +1,126 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from kayan.cli import main
+from kayan.document import Document
+from kayan.formats import conll, jsonl
+
+
+def call(*arguments: str, text: str | bytes | None = None) -> tuple[int, str]:
+    result = CliRunner().invoke(main, list(arguments), input=text)
+    assert not isinstance(result.exception, Exception), result.exception
+    return result.exit_code, result.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; from kayan.cli import main; main(['--help'], standalone_mode=False); print(sorted(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "tag" in shown
+    for module in ("torch", "transformers", "numpy", "tokenizers", "datasets"):
+        assert f"'{module}'" not in shown
+
+
+def test_tag_marks_a_text_without_colours(checkpoint: Path, tmp_path: Path, articles: list[Document]) -> None:
+    article = tmp_path / "a.txt"
+    article.write_text(articles[0].text + "\n", encoding="utf-8")
+    code, shown = call("tag", str(article), "--model", str(checkpoint))
+    assert code == 0
+    assert "\x1b[" not in shown
+    _, coloured = call("tag", str(article), "--model", str(checkpoint), "--colour")
+    assert "\x1b[" in coloured or "no entities" in coloured
+
+
+def test_tag_reads_folders_jsonl_and_standard_input(checkpoint: Path, tmp_path: Path, articles: list[Document]) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text(articles[0].text, encoding="utf-8")
+    jsonl.write(tmp_path / "in" / "b.jsonl", articles)
+    options = ("--model", str(checkpoint), "--format", "jsonl")
+    code, shown = call("tag", str(tmp_path / "in"), *options)
+    records = [json.loads(line) for line in shown.splitlines()]
+    assert code == 0
+    assert [record["id"] for record in records] == ["a", *(document.id for document in articles)]
+    for record in records:
+        for span in record["spans"]:
+            assert record["text"][span["start"] : span["end"]] == span["text"]
+    code, again = call("tag", "-", *options, text=articles[0].text)
+    assert json.loads(again)["spans"] == records[0]["spans"]
+
+
+def test_tag_writes_conll_to_a_file(
+    checkpoint: Path, tmp_path: Path, corpus_file: Path, articles: list[Document]
+) -> None:
+    target = tmp_path / "out.conll"
+    code, _ = call("tag", str(corpus_file), "--model", str(checkpoint), "--format", "conll", "-o", str(target))
+    assert code == 0
+    assert [document.text for document in conll.read(target)] == [document.text for document in articles]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.txt", b"", "a.txt: is empty"),
+        ("a.txt", "نص".encode("utf-16"), "UTF-16"),
+        ("a.jsonl", b'{"text": "x"}\n{"text": \n', "a.jsonl:2: broken JSON"),
+        ("a.jsonl", b'{"text": "x", "spans": [{"start": 0, "end": 7, "label": "PER"}]}', "outside the text"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    checkpoint: Path, tmp_path: Path, name: str, data: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    target = tmp_path / "out.jsonl"
+    command = ("tag", str(tmp_path / name), "--model", str(checkpoint), "--format", "jsonl", "-o", str(target))
+    code, shown = call(*command)
+    assert code == 2
+    assert message in shown
+    assert "Traceback" not in shown
+    assert not target.exists()
+    assert len(shown.strip().splitlines()) == 1
+
+
+def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
+    code, shown = call("tag", "-", "--model", str(tmp_path / "none"), text="نص")
+    assert code == 2
+    assert "is no checkpoint folder" in shown
+
+
+def test_a_file_that_is_not_there(checkpoint: Path) -> None:
+    code, shown = call("tag", "none.txt", "--model", str(checkpoint))
+    assert code == 2
+    assert "none.txt: is no file or folder" in shown
+
+
+def test_data_check(tmp_path: Path, corpus_file: Path) -> None:
+    assert call("data", "check", str(corpus_file), "--types", "PER,ORG,LOC,EVENT,DATE,MISC") == (
+        0,
+        "6 articles, 27 mentions, 0 findings\n",
+    )
+    code, shown = call("data", "check", str(corpus_file), "--types", "PER,ORG,LOC")
+    assert code == 1
+    assert "unknown-label: article 'tiny-0'" in shown
+
+
+def test_data_stats(corpus_file: Path) -> None:
+    code, shown = call("data", "stats", str(corpus_file))
+    assert code == 0
+    assert "6 articles" in shown
+    code, shown = call("data", "stats", str(corpus_file), "--json")
+    assert json.loads(shown)[str(corpus_file)]["mentions"] == 27
+
+
+def test_data_split_and_convert(tmp_path: Path, corpus_file: Path, articles: list[Document]) -> None:
+    code, _ = call("data", "split", str(corpus_file), str(tmp_path), "--shares", "train=0.5,test=0.5")
+    assert code == 0
+    parts = [jsonl.read(tmp_path / f"{part}.jsonl") for part in ("train", "test")]
+    assert sorted(d.id for part in parts for d in part) == [d.id for d in articles]
+    assert call("data", "split", str(corpus_file), str(tmp_path), "--shares", "train")[0] == 2
+    code, _ = call("data", "convert", str(corpus_file), str(tmp_path / "a.conll"))
+    assert code == 0
+    assert conll.read(tmp_path / "a.conll") == articles
+    code, shown = call("data", "convert", str(corpus_file), str(tmp_path / "a.doc"))
+    assert (code, "must be one of .jsonl, .conll" in shown) == (2, True)
