@@ -1,0 +1,1 @@
+"""Programs that judge a checkpoint."""

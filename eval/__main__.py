@@ -1,0 +1,40 @@
+"""`python -m eval CHECKPOINT DATA…`: score a checkpoint on annotated articles."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("checkpoint")
+@click.argument("data", nargs=-1, required=True, type=click.Path(dir_okay=False))
+@click.option("--out", type=click.Path(file_okay=False), help="Folder for metrics.json, report.md and the predictions.")
+@click.option(
+    "--corpus", type=click.Path(dir_okay=False), help="YAML file that says what DATA annotates (configs/corpora)."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--threshold", default=0.0, show_default=True, help="Leave out spans that score less.")
+def main(
+    checkpoint: str, data: tuple[str, ...], out: str | None, corpus: str | None, device: str, threshold: float
+) -> None:
+    """Score CHECKPOINT (a folder, a hub id, or "starter") on the whole articles of DATA (JSONL or CoNLL).
+
+    \b
+    python -m eval runs/starter/best data/news/test.jsonl --out runs/starter/report
+    python -m eval starter test.txt --corpus configs/corpora/anercorp.yaml
+    """
+    try:
+        from eval.report import run, terminal
+        from kayan.corpus import read_description
+
+        report = run(checkpoint, data, out, read_description(corpus) if corpus else None, device, threshold)
+    except (ValueError, ImportError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None
+    click.echo(terminal(report))
+    if out:
+        click.echo(f"\nreport: {out}/report.md   figures: {out}/metrics.json")
+
+
+if __name__ == "__main__":
+    main()

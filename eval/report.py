@@ -1,0 +1,219 @@
+"""Judge a checkpoint on annotated articles: figures as data, as a terminal table, and as Markdown."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import kayan
+from kayan.corpus import Corpus, Description, check_labels, comparable, load
+from kayan.document import Document
+from kayan.encoding import Unreachable
+from kayan.formats import jsonl, replacing
+from kayan.schema import Schema, TagSets
+from kayan.scoring import SeqevalStrict, SpanScorer, bootstrap, conll_tags
+from kayan.tagger import Tagger
+from kayan.words import words
+
+STRATEGIES = ("strict", "boundary", "type", "partial")
+
+
+def evaluate(
+    tagger: Tagger, path: str | Path, description: Description | None = None
+) -> tuple[dict[str, Any], list[Document]]:
+    """Tag the articles of a corpus file whole and score them; returns the figures and the predictions.
+
+    Gold that the pipeline cannot return stays in every denominator and is listed. Predictions of types that the corpus
+    does not annotate are left out, unless its description names the type as an alternative of one that it does (its
+    MISC holds events, say): then they count as that one. Where a corpus keeps particles inside its mentions, both sides
+    are widened to whole words first. Raises `FormatError` and `SchemaError` for a corpus that does not fit.
+    """
+    corpus = load(path, description)
+    schema = tagger.policy.schema
+    check_labels(corpus, schema)
+    started = time.perf_counter()
+    tagged = list(tagger.stream(corpus.documents))
+    seconds = time.perf_counter() - started
+    gold = [comparable(document, corpus.declaration, document) for document in corpus.documents]
+    predicted = [
+        comparable(found, corpus.declaration, one) for found, one in zip(tagged, corpus.documents, strict=True)
+    ]
+    annotated = corpus.declaration.annotated(schema)
+    scorer = SpanScorer(annotated)
+    for document, found in zip(gold, predicted, strict=True):
+        scorer.add(document, found)
+    figures = scorer.to_dict()
+    figures["character_span_strict"]["micro"]["f1_interval_95"] = list(bootstrap(scorer))
+    count = sum(len(document.text.split()) for document in corpus.documents)
+    result = {
+        "data": str(path),
+        "name": corpus.name,
+        "sha256": corpus.sha256,
+        "articles": len(corpus),
+        "words": count,
+        "annotates": list(annotated),
+        "particles": "outside mentions"
+        if corpus.declaration.proclitics
+        else "inside mentions, both sides widened to words",
+        "unreachable_gold": [
+            {"article": item.article, "mention": item.span.text, "label": item.span.label, "reason": item.reason}
+            for item in unreachable(tagger, corpus, schema)
+        ],
+        **figures,
+        **token_figures(gold, predicted),
+        "speed": {
+            "words_per_second": round(count / seconds, 1) if seconds else 0.0,
+            "seconds": round(seconds, 3),
+            "processor": platform.processor() or platform.machine(),
+        },
+    }
+    return result, tagged
+
+
+def unreachable(tagger: Tagger, corpus: Corpus, schema: Schema) -> list[Unreachable]:
+    """Gold mentions that tokenizer, normaliser, words or tags cannot express."""
+    sets, found = TagSets(schema), []
+    for document in corpus.documents:
+        encoded = tagger.encoder.encode(document.text)
+        found += tagger.encoder.targets(document, encoded, sets, corpus.declaration)[2]
+    return found
+
+
+def token_figures(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, Any]:
+    """seqeval at token level, strict IOB2 and its default: on the corpus's own tokens and tags where it is CoNLL, which
+    makes the figures those of published tables; on words elsewhere, with particles forgiven."""
+    references, hypotheses = [], []
+    own = all("tags" in document.meta for document in gold)
+    for document, found in zip(gold, predicted, strict=True):
+        tokens = [tuple(pair) for pair in document.meta["tokens"]] if own else words(document.text)
+        sentences = document.meta["sentences"] if own else [[0, len(tokens)]]
+        for first, last in sentences:
+            if first == last:
+                continue
+            part: list[Any] = tokens[first:last]
+            references.append(document.meta["tags"][first:last] if own else conll_tags(part, document.spans))
+            hypotheses.append(
+                conll_tags(part, [s for s in found.spans if s.start < part[-1][1] and s.end > part[0][0]])
+            )
+    result: dict[str, Any] = {}
+    for mode in ("strict", "default"):
+        figures = SeqevalStrict(mode).compute(predictions=hypotheses, references=references)
+        result[f"seqeval_{mode}"] = {**figures, "tokens": "of the corpus" if own else "words, particles forgiven"}
+    return result
+
+
+def run(
+    checkpoint: str | None,
+    data: Sequence[str],
+    out: str | None = None,
+    corpus: Description | None = None,
+    device: str = "auto",
+    threshold: float = 0.0,
+) -> dict[str, Any]:
+    """Evaluate a checkpoint on corpus files; with `out`, write metrics.json, report.md and the predictions there."""
+    tagger = Tagger.load(checkpoint, device=device, threshold=threshold)
+    results, predictions = [], []
+    for path in data:
+        result, tagged = evaluate(tagger, path, corpus)
+        results.append(result)
+        predictions.append(tagged)
+    report = {
+        "checkpoint": checkpoint or "starter",
+        "kayan": kayan.__version__,
+        "policy": tagger.policy.to_json(),
+        "threshold": threshold,
+        "data": results,
+    }
+    if out:
+        folder = Path(out)
+        with replacing(folder / "metrics.json") as file:
+            json.dump(report, file, ensure_ascii=False, indent=2)
+            file.write("\n")
+        with replacing(folder / "report.md") as file:
+            file.write(markdown(report))
+        names = [Path(path).stem for path in data]
+        for i, (name, documents) in enumerate(zip(names, predictions, strict=True), 1):
+            unique = name if names.count(name) == 1 else f"{i}-{name}"
+            jsonl.write(folder / f"predictions-{unique}.jsonl", documents)
+    return report
+
+
+def rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """The table of one corpus: a header, all types together, then each type."""
+    table = [["type", "gold", "precision", "recall", "F1", "partial F1", "type F1"]]
+    lines = [("all", *(result[f"character_span_{name}"]["micro"] for name in ("strict", "partial", "type")))]
+    for label in result["annotates"]:
+        lines.append(
+            (label, *(result[f"character_span_{name}"]["per_type"][label] for name in ("strict", "partial", "type")))
+        )
+    for label, exact, partial, overlap in lines:
+        if label == "all" or exact["gold"] or exact["predicted"]:
+            figures = (exact["precision"], exact["recall"], exact["f1"], partial["f1"], overlap["f1"])
+            table.append([label, str(exact["gold"]), *(f"{value:.3f}" for value in figures)])
+    return table
+
+
+def notes(result: Mapping[str, Any]) -> list[str]:
+    """What stands under the table, a line each."""
+    low, high = result["character_span_strict"]["micro"]["f1_interval_95"]
+    strict, default, particles = result["seqeval_strict"], result["seqeval_default"], result["proclitic"]
+    lost = result["unreachable_gold"]
+    lines = [
+        f"95 % interval of F1, articles resampled: {low:.3f} to {high:.3f} ({result['articles']} articles)",
+        f"boundaries alone, any type: F1 {result['character_span_boundary']['micro']['f1']:.3f}",
+        f"seqeval on tokens ({strict['tokens']}), micro: strict IOB2 {strict['overall_f1']:.3f} "
+        f"({strict['overall_number']} gold), default {default['overall_f1']:.3f} ({default['overall_number']} gold)",
+    ]
+    if particles["particles_total"]:
+        lines.append(
+            f"mentions behind a particle: {particles['particles_right']} of {particles['particles_total']} start at the "
+            f"right letter ({particles['accuracy']:.3f}); of the {particles['particles_found']} found, "
+            f"{particles['accuracy_found']:.3f}"
+        )
+    lines.append(f"particles: {result['particles']}")
+    gold = result["character_span_strict"]["micro"]["gold"]
+    examples = "; ".join(f"{item['mention']} ({item['article']}: {item['reason']})" for item in lost[:3])
+    lines.append(f"unreachable gold: {len(lost)} of {gold}" + (f": {examples}" if lost else ""))
+    lines.append(f"{result['words']} words at {result['speed']['words_per_second']:.0f} words a second")
+    return lines
+
+
+def terminal(report: Mapping[str, Any]) -> str:
+    """The report as plain text."""
+    parts = [f"checkpoint {report['checkpoint']}"]
+    for result in report["data"]:
+        table = rows(result)
+        widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+        parts.append(f"\n{result['data']}: character-strict spans")
+        parts += ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+        parts += [f"  {line}" for line in notes(result)]
+    return "\n".join(parts)
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The report as Markdown."""
+    parts = [
+        f"# Evaluation of {report['checkpoint']}\n",
+        f"kayan {report['kayan']}, threshold {report['threshold']}.\n",
+    ]
+    for result in report["data"]:
+        header, *body = rows(result)
+        parts.append(
+            f"## {result['name']}\n\n`{result['data']}`, SHA-256 `{result['sha256']}`. Character-strict spans.\n"
+        )
+        parts.append("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
+        parts += ["| " + " | ".join(row) + " |" for row in body]
+        parts.append("")
+        parts += [f"- {line}" for line in notes(result)]
+        if result["unreachable_gold"]:
+            parts.append("\n### Unreachable gold\n")
+            parts += [
+                f"- {item['article']}: {item['label']} «{item['mention']}»: {item['reason']}"
+                for item in result["unreachable_gold"]
+            ]
+        parts.append("")
+    return "\n".join(parts)
