@@ -66,6 +66,8 @@ def tag(
     sources = list(_files(files or ("-",)))
     tagger = Tagger.load(model, threshold=threshold, device=device)
     documents = tagger.stream(article for source in sources for article in _articles(source))
+    if output and sys.stderr.isatty():
+        documents = _counted(documents)
     if colour is None:
         colour = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     types = tagger.policy.schema.types
@@ -80,6 +82,15 @@ def tag(
         for line in lines:
             sys.stdout.write(line)
         sys.stdout.flush()
+
+
+def _counted(documents: Iterable[Document]) -> Iterator[Document]:
+    """The documents, while their number stands on standard error."""
+    count = 0
+    for count, document in enumerate(documents, 1):
+        click.echo(f"\r{count} articles", nl=False, err=True)
+        yield document
+    click.echo(f"\r{count} articles", err=True)
 
 
 def _quoting_lines(documents: Iterable[Document]) -> Iterator[str]:

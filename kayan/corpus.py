@@ -70,7 +70,7 @@ class Description:
     annotates: tuple[str, ...] | None = None
     proclitics: bool = True
     labels: Mapping[str, str | None] = field(default_factory=dict)
-    alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    counts_as: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_mapping(cls, data: Any, where: str | Path) -> Description:
@@ -86,7 +86,7 @@ class Description:
                     f"{where}: unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {known}")
                 )
         values = dict(data)
-        for key in ("annotates", "alternatives", "labels"):
+        for key in ("annotates", "counts_as", "labels"):
             if key in values and not _listed_strings(values[key], key):
                 raise ValueError(f"{where}: {key} has the wrong shape: {values[key]!r}")
         if values.get("format") not in (None, *_READERS):
@@ -97,13 +97,12 @@ class Description:
             raise ValueError(f"{where}: proclitics must be true or false, not {values['proclitics']!r}")
         if values.get("annotates") is not None:
             values["annotates"] = tuple(values["annotates"])
-        values["alternatives"] = {label: tuple(others) for label, others in values.get("alternatives", {}).items()}
         return cls(**values)
 
     @property
     def declaration(self) -> Declaration:
         annotates = None if self.annotates is None else frozenset(self.annotates)
-        return Declaration(annotates, self.proclitics, self.labels, self.alternatives)
+        return Declaration(annotates, self.proclitics, self.labels, self.counts_as)
 
 
 def _listed_strings(value: Any, key: str) -> bool:
@@ -111,11 +110,7 @@ def _listed_strings(value: Any, key: str) -> bool:
         return value is None or (isinstance(value, list | tuple) and all(isinstance(item, str) for item in value))
     if not isinstance(value, Mapping) or not all(isinstance(label, str) for label in value):
         return False
-    if key == "labels":
-        return all(to is None or isinstance(to, str) for to in value.values())
-    return all(
-        isinstance(others, list | tuple) and all(isinstance(o, str) for o in others) for others in value.values()
-    )
+    return all(isinstance(to, str) or (to is None and key == "labels") for to in value.values())
 
 
 def read_description(path: str | Path) -> Description:
@@ -184,24 +179,18 @@ def check_labels(corpus: Corpus, schema: Schema) -> None:
 def comparable(document: Document, declaration: Declaration, gold: Document) -> Document:
     """A gold or predicted document with labels and edges as the corpus of `gold` draws them, so that the two can be scored.
 
-    A type that the corpus does not annotate takes the name of the annotated one that has it as an alternative (its MISC
-    holds events, say), or is left out. Where particles stay inside mentions, both sides are widened to whole words
-    (tokens of a CoNLL file). What overlaps a label that is not read is left out: it is neither right nor wrong.
+    A type that the corpus does not annotate takes the name of the one it counts as, or is left out. Where particles stay
+    inside mentions, both sides are widened to whole words (tokens of a CoNLL file). What overlaps a label that is not
+    read is left out: it is neither right nor wrong.
     """
     unread = [
         span for span in gold.spans if span.label in declaration.labels and declaration.labels[span.label] is None
     ]
-    fold = {
-        other: label
-        for label, others in declaration.alternatives.items()
-        for other in others
-        if declaration.annotates is not None and other not in declaration.annotates
-    }
     edges = None if declaration.proclitics else gold.meta.get("tokens") or words(document.text)
     spans = []
     for span in document.spans:
         if not any(span.overlaps(other) for other in unread):
-            span = replace(span, label=fold.get(span.label, span.label))
+            span = replace(span, label=declaration.counts_as.get(span.label, span.label))
             if declaration.annotates is not None and span.label not in declaration.annotates:
                 continue
             spans.append(span if edges is None else _widened(span, edges))

@@ -78,14 +78,14 @@ class Declaration:
     annotates: the types it marks wherever they occur; None means all of the schema's.
     proclitics: whether its mentions leave attached particles outside («بمراكش» → «مراكش»).
     labels: its label → the schema's type, or None for labels to leave unread ("something else or nothing").
-    alternatives: a type as annotated → other types (or "O") that the same words might be by the schema's rules,
-        for a corpus whose MISC holds what elsewhere is EVENT, say.
+    counts_as: a type of the schema that the corpus does not know → the type under which it marks it (what is EVENT
+        elsewhere is its MISC). Its MISC may then be either, its «O» neither, and EVENT is scored as MISC.
     """
 
     annotates: frozenset[str] | None = None
     proclitics: bool = True
     labels: Mapping[str, str | None] = field(default_factory=dict)
-    alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    counts_as: Mapping[str, str] = field(default_factory=dict)
 
     def annotated(self, schema: Schema) -> tuple[str, ...]:
         """The schema's types that the corpus marks, in the schema's order."""
@@ -93,9 +93,12 @@ class Declaration:
 
     def check(self, schema: Schema) -> None:
         """Raise `SchemaError` when it speaks of types that the schema lacks."""
-        used: list[str] = [*(self.annotates or ()), *(to for to in self.labels.values() if to), *self.alternatives]
-        used += [name for names in self.alternatives.values() for name in names if name != OUTSIDE]
-        for name in used:
+        for name in (
+            *(self.annotates or ()),
+            *(to for to in self.labels.values() if to),
+            *self.counts_as,
+            *self.counts_as.values(),
+        ):
             schema.check(name)
 
 
@@ -128,24 +131,24 @@ class TagSets:
     def admissible(self, tags: Sequence[str], declaration: Declaration) -> list[int]:
         """Set ids for the IOB2 tags of an article's words, as the corpus declares them.
 
-        «O» admits itself and every tag of the types that the corpus does not annotate; a tag of an unread label (one
-        that `Declaration.labels` sends to None) admits the same; a tag with alternatives admits those too.
+        «O» admits itself and every tag of the types that the corpus does not annotate, under any name; a tag of an
+        unread label (one that `Declaration.labels` sends to None) admits the same. Other tags admit themselves and
+        those that count as their type.
         """
         unseen = set() if declaration.annotates is None else set(self.schema.types) - declaration.annotates
+        unseen -= declaration.counts_as.keys()
         outside = {0, *(i for name in unseen for i in self._both(name))}
         cache: dict[str, int] = {}
         ids = []
         for tag in tags:
             if tag not in cache:
-                _prefix, _, name = tag.partition("-")
+                prefix, _, name = tag.partition("-")
                 if tag == OUTSIDE or (name in declaration.labels and declaration.labels[name] is None):
                     members = outside
                 else:
                     self.schema.check(name)
-                    members = {self.schema.tag_ids[tag]}
-                    for other in declaration.alternatives.get(name, ()):
-                        # Where the other type's mention would begin is not known, so both of its tags are admitted.
-                        members |= {0} if other == OUTSIDE else set(self._both(other))
+                    names = {name, *(other for other, to in declaration.counts_as.items() if to == name)}
+                    members = {self.schema.tag_ids[f"{prefix}-{one}"] for one in names}
                     if name in unseen:
                         members |= outside
                 cache[tag] = self.id(members)

@@ -61,7 +61,7 @@ def test_a_corpus_that_annotates_less(real: Tagger, tmp_path: Path) -> None:
         "زار O\nكريم B-PERS\nبفاس B-LOC\nكأس B-MISC\nالعالم I-MISC\nأمس O\n", encoding="utf-8"
     )
     description = Description(
-        annotates=("PER", "LOC", "MISC"), proclitics=False, labels={"PERS": "PER"}, alternatives={"MISC": ("EVENT",)}
+        annotates=("PER", "LOC", "MISC"), proclitics=False, labels={"PERS": "PER"}, counts_as={"EVENT": "MISC"}
     )
     [document] = load(tmp_path / "a.txt", description).documents
     text = document.text

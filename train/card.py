@@ -38,7 +38,7 @@ Profile `{profile}`, windows of {window} sub-words that overlap by {stride}, IOB
 {head}. Score temperature {temperature}.
 
 ## Data
-| corpus | part | articles | mentions | licence | SHA-256 |
+| corpus | part | documents | mentions | licence | SHA-256 |
 |---|---|---|---|---|---|
 {data}
 

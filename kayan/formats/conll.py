@@ -245,9 +245,12 @@ def _stretched(pieces: list[tuple[int, int]], document: Document) -> list[tuple[
         first, last = bisect_right(ends, span.start), bisect_left(starts, span.end) - 1
         if first <= last:
             starts[first], ends[last] = span.start, span.end
-        if first > last or re.search(
-            r"\s", document.text[starts[first] : ends[first]] + document.text[starts[last] : ends[last]]
-        ):
+        edges = (
+            ""
+            if first > last
+            else document.text[starts[first] : ends[first]] + document.text[starts[last] : ends[last]]
+        )
+        if first > last or re.search(r"\s", edges):
             raise ValueError(
                 f"article {document.id!r}: {span.text!r} holds no word or ends in white space; check the data"
             )
