@@ -159,6 +159,9 @@ def save(
             for name, tensor in model.proclitic.state_dict().items()
         }
         save_file(head, folder / PROCLITIC_FILE)
+    for weights in folder.glob("*.safetensors"):
+        # safetensors 0.8 makes files that only their owner may read, whatever the umask.
+        weights.chmod((folder / "config.json").stat().st_mode)
     save_policy(folder, policy)
 
 

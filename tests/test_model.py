@@ -59,6 +59,10 @@ def test_no_labelled_word_gives_zero_not_nan() -> None:
     assert loss.item() == 0
 
 
+def test_whoever_may_read_the_configuration_may_read_the_weights(checkpoint: Path) -> None:
+    assert len({path.stat().st_mode for path in checkpoint.iterdir()}) == 1
+
+
 def test_a_saved_model_says_the_same(tmp_path: Path, checkpoint: Path) -> None:
     model, policy = load(checkpoint)
     ids = torch.randint(5, 40, (2, 9))

@@ -363,7 +363,7 @@ def _arguments(config: Config, run: Path, rows: int) -> TrainingArguments:
         save_strategy="no" if debug.overfit else "steps" if training.save_steps else "epoch",
         save_steps=training.save_steps or 500,
         save_total_limit=2,
-        logging_steps=max(1, min(50, steps // 20)),
+        logging_steps=max(1, min(50, steps // 8)),
         report_to="tensorboard",
         use_cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
