@@ -9,7 +9,7 @@ import numpy as np
 from kayan.document import Span
 from kayan.encoding import Encoded, mention_start
 from kayan.schema import Schema
-from kayan.words import particle_candidates
+from kayan.words import governs, particle_candidates
 
 
 def viterbi(emissions: Sequence[np.ndarray], schema: Schema) -> list[np.ndarray]:
@@ -99,6 +99,9 @@ def _spans(
         particles, certainty = 0, 0.0
         if counts is not None:
             candidates = particle_candidates(text[slice(*word)])
+            # «من لشبونة»: the ل is the name's own.
+            if first and governs(text[slice(*found[first - 1])]) and text[found[first - 1][1] : word[0]].isspace():
+                candidates = candidates[:1]
             rows = counts[first, candidates]
             particles = candidates[int(rows.argmax())]
             certainty = float(rows.max() - np.logaddexp.reduce(rows))

@@ -24,6 +24,11 @@ _SKIPPED = f"{_MARKS}{_INVISIBLE}"
 # A conjunction, then at most two of the one-letter prepositions: «و», «ب», «ول», «فلل…» (ف + ل + «لأمم»), «وكب».
 _PARTICLES = re.compile("[وف]?[بلك]{0,2}")
 MAX_PARTICLES = 3
+# Words that govern the next one as ب and ل do, so that none of those can be attached to it, nor a conjunction: of 900
+# mentions after them in the annotated articles, none stands behind a particle.
+_PREPOSITIONS = frozenset(
+    "في من إلى عن على مع منذ حتى بين قبل بعد خلال عبر حول لدى عند نحو أمام وراء ضد ضمن تجاه فوق تحت وسط".split()
+)
 # One- and two-letter abbreviations that a full stop does not end: «د. أحمد», «ص.ب», «م. ع».
 _ABBREVIATION = re.compile(
     f'(?:^|[\\s(«"{_INVISIBLE}])(?:[{_LETTERS}]|أ\\.?د|ص\\.?ب|[A-Za-z]|(?:[A-Za-z]\\.)+[A-Za-z])$'
@@ -84,6 +89,16 @@ def particle_candidates(word: str) -> list[int]:
     match = _PARTICLES.match(letters)
     longest = min(match.end() if match else 0, MAX_PARTICLES, max(0, len(_LETTER.findall(word)) - 2))
     return list(range(longest + 1))
+
+
+def governs(word: str) -> bool:
+    """Whether `word` is a free preposition or works as one, maybe behind «و» or «ف»: the next word bears no particle.
+
+    >>> governs("من"), governs("وفي"), governs("قال")
+    (True, True, False)
+    """
+    letters = "".join(_LETTER.findall(word[:16]))
+    return letters in _PREPOSITIONS or (letters[:1] in ("و", "ف") and letters[1:] in _PREPOSITIONS)
 
 
 def particle_end(word: str, count: int) -> int:

@@ -51,6 +51,16 @@ def test_an_orphan_inside_tag_is_never_returned() -> None:
     assert [(span.start, span.end, span.label) for span in spans] == [(0, 8, "PER")]
 
 
+def test_no_particle_is_cut_after_a_preposition() -> None:
+    rows, counts = [[9, 0, 0, 0, 0], [0, 0, 0, 9, 0]], [[9, 0, 0, 0], [0, 9, 0, 0]]
+    for text, expected in [("من لشبونة", "لشبونة"), ("ومِن لشبونة", "لشبونة"), ("زار لشبونة", "شبونة")]:
+        end = text.index(" ")
+        [span] = one_article(text, [(0, end), (end + 1, len(text))], rows, counts)
+        assert text[span.start : span.end] == expected
+    [span] = one_article("في: بفاس", [(0, 2), (2, 3), (4, 8)], [rows[0], *rows], [counts[0], *counts])
+    assert span.start == 5, "a colon stands between"
+
+
 def test_particles_are_cut_only_where_the_letters_allow() -> None:
     text, words = "بمراكش مراكش", [(0, 6), (7, 12)]
     rows = [[0, 0, 0, 9, 0], [0, 0, 0, 9, 0]]
