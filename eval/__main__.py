@@ -14,8 +14,17 @@ import click
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--threshold", default=0.0, show_default=True, help="Leave out spans that score less.")
+@click.option(
+    "--robustness", is_flag=True, help="Also with other spelling, digits, marks, no punctuation, headlines alone."
+)
 def main(
-    checkpoint: str, data: tuple[str, ...], out: str | None, corpus: str | None, device: str, threshold: float
+    checkpoint: str,
+    data: tuple[str, ...],
+    out: str | None,
+    corpus: str | None,
+    device: str,
+    threshold: float,
+    robustness: bool,
 ) -> None:
     """Score CHECKPOINT (a folder, a hub id, or "starter") on the whole articles of DATA (JSONL or CoNLL).
 
@@ -27,7 +36,8 @@ def main(
         from eval.report import run, terminal
         from kayan.corpus import read_description
 
-        report = run(checkpoint, data, out, read_description(corpus) if corpus else None, device, threshold)
+        description = read_description(corpus) if corpus else None
+        report = run(checkpoint, data, out, description, device, threshold, robustness)
     except (ValueError, ImportError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         raise SystemExit(2) from None

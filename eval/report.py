@@ -14,6 +14,7 @@ from kayan.corpus import Corpus, Description, check_labels, comparable, load
 from kayan.document import Document
 from kayan.encoding import Unreachable
 from kayan.formats import jsonl, replacing
+from kayan.perturb import PERTURBATIONS, perturb
 from kayan.schema import Schema, TagSets
 from kayan.scoring import SeqevalStrict, SpanScorer, bootstrap, conll_tags
 from kayan.tagger import Tagger
@@ -74,6 +75,30 @@ def evaluate(
     return result, tagged
 
 
+def robustness(tagger: Tagger, path: str | Path, description: Description | None = None) -> dict[str, Any]:
+    """Strict F1 on the articles of a corpus as they are, and as `kayan.perturb` changes them, with the points (hundredths)
+    lost; a headline alone is compared with the same headline tagged in its article."""
+    corpus = load(path, description)
+    schema = tagger.policy.schema
+
+    def f1(gold: Sequence[Document], found: Sequence[Document]) -> float:
+        scorer = SpanScorer(corpus.declaration.annotated(schema))
+        for document, one in zip(gold, found, strict=True):
+            scorer.add(*(comparable(part, corpus.declaration, document) for part in (document, one)))
+        return scorer.micro("strict").f1
+
+    tagged = list(tagger.stream(corpus.documents))
+    result: dict[str, Any] = {"unchanged": f1(corpus.documents, tagged)}
+    for name in PERTURBATIONS:
+        changed = [perturb(document, name) for document in corpus.documents]
+        before = result["unchanged"]
+        if name == "headline":
+            before = f1(changed, [perturb(document, name) for document in tagged])
+        after = f1(changed, list(tagger.stream(changed)))
+        result[name] = {"before": before, "f1": after, "points_lost": round(100 * (before - after), 2)}
+    return result
+
+
 def unreachable(tagger: Tagger, corpus: Corpus, schema: Schema) -> list[Unreachable]:
     """Gold mentions that tokenizer, normaliser, words or tags cannot express."""
     sets, found = TagSets(schema), []
@@ -113,12 +138,16 @@ def run(
     corpus: Description | None = None,
     device: str = "auto",
     threshold: float = 0.0,
+    perturbed: bool = False,
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint on corpus files; with `out`, write metrics.json, report.md and the predictions there."""
+    """Evaluate a checkpoint on corpus files; with `out`, write metrics.json, report.md and the predictions there. With
+    `perturbed`, the figures hold those of `robustness` too."""
     tagger = Tagger.load(checkpoint, device=device, threshold=threshold)
     results, predictions = [], []
     for path in data:
         result, tagged = evaluate(tagger, path, corpus)
+        if perturbed:
+            result["robustness"] = robustness(tagger, path, corpus)
         results.append(result)
         predictions.append(tagged)
     report = {
@@ -178,6 +207,9 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     gold = result["character_span_strict"]["micro"]["gold"]
     examples = "; ".join(f"{item['mention']} ({item['article']}: {item['reason']})" for item in lost[:3])
     lines.append(f"unreachable gold: {len(lost)} of {gold}" + (f": {examples}" if lost else ""))
+    for name, figures in result.get("robustness", {}).items():
+        if name != "unchanged":
+            lines.append(f"{name}: F1 {figures['f1']:.3f}, {figures['points_lost']:+.1f} points lost")
     lines.append(f"{result['words']} words at {result['speed']['words_per_second']:.0f} words a second")
     return lines
 

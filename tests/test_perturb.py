@@ -1,0 +1,65 @@
+import pytest
+
+from kayan.document import Document, Span
+from kayan.perturb import PERTURBATIONS, perturb
+from kayan.text import normalise
+
+TEXT = "زار أحمد إبراهيمي مدينة فاس (قصر المؤتمرات)، بتاريخ 3 نونبر 2025.\nوقال إن بلدية «تيزي وزو» بالجزائر دفعت 2.5 مليون."
+NAMES = [
+    ("أحمد إبراهيمي", "PER"),
+    ("فاس", "LOC"),
+    ("قصر المؤتمرات", "LOC"),
+    ("3 نونبر 2025", "DATE"),
+    ("بلدية «تيزي وزو»", "ORG"),
+    ("الجزائر", "LOC"),
+]
+
+
+@pytest.fixture
+def document() -> Document:
+    spans = [Span(TEXT.index(name), TEXT.index(name) + len(name), label) for name, label in NAMES]
+    return Document(TEXT, spans, "a", {"tokens": [[0, 3]], "source": "x"})
+
+
+def shown(document: Document) -> list[str]:
+    return [span.text for span in document.spans]
+
+
+@pytest.mark.parametrize("name", ["diacritics", "tatweel"])
+def test_marks_and_tatweels_vanish_again(document: Document, name: str) -> None:
+    changed = perturb(document, name)
+    assert changed.text != document.text
+    assert normalise(changed.text).text == document.text
+    assert [normalise(text).text for text in shown(changed)] == shown(document)
+    assert perturb(document, name) == changed, "the same seed, the same letters"
+    assert perturb(document, name, seed=1) != changed
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("hamza", ["احمد ابراهيمي", "فاس", "قصر المؤتمرات", "3 نونبر 2025", "بلدية «تيزي وزو»", "الجزائر"]),
+        ("final_letters", ["أحمد إبراهيمى", "فاس", "قصر المؤتمرات", "3 نونبر 2025", "بلديه «تيزى وزو»", "الجزائر"]),
+        ("arabic_digits", ["أحمد إبراهيمي", "فاس", "قصر المؤتمرات", "٣ نونبر ٢٠٢٥", "بلدية «تيزي وزو»", "الجزائر"]),
+        ("no_punctuation", ["أحمد إبراهيمي", "فاس", "قصر المؤتمرات", "3 نونبر 2025", "بلدية تيزي وزو", "الجزائر"]),
+        ("headline", ["أحمد إبراهيمي", "فاس", "قصر المؤتمرات", "3 نونبر 2025"]),
+    ],
+)
+def test_spans_move_with_their_letters(document: Document, name: str, expected: list[str]) -> None:
+    changed = perturb(document, name)
+    assert shown(changed) == expected
+    assert [span.label for span in changed.spans] == [label for _, label in NAMES][: len(expected)]
+    assert changed.meta == {"source": "x"}
+
+
+def test_points_in_numbers_stay(document: Document) -> None:
+    assert perturb(document, "no_punctuation").text.endswith("دفعت 2.5 مليون")
+
+
+def test_an_empty_text_survives_everything() -> None:
+    assert all(perturb(Document(""), name) == Document("") for name in PERTURBATIONS)
+
+
+def test_an_unknown_name_is_told() -> None:
+    with pytest.raises(ValueError, match=r"'typos'.*hamza.*headline"):
+        perturb(Document("x"), "typos")
