@@ -178,8 +178,9 @@ class Encoder:
         """What the model should say of each word.
 
         Returns (tag set ids, particle counts, unreachable gold); the first two int64 (words,), `IGNORED` where nothing
-        is to be learnt: words without a sub-word; particle counts also everywhere but on the first word of a mention
-        in a corpus that leaves particles outside.
+        is to be learnt: words without a sub-word, and words in the ranges of `document.meta["open"]`, character offsets
+        between which nobody vouches for the annotation; particle counts also everywhere but on the first word of a
+        mention in a corpus that leaves particles outside.
         """
         tags, counts, lost = word_tags(document, encoded.words)
         if not declaration.proclitics:
@@ -190,6 +191,8 @@ class Encoder:
         labels = np.array(sets.admissible(tags, declaration), dtype=np.int64)
         particles = np.array(counts, dtype=np.int64)
         silent = encoded.first < 0
+        for start, end in document.meta.get("open", ()):
+            silent |= np.array([a < end and start < b for a, b in encoded.words], dtype=bool)
         labels[silent] = IGNORED
         particles[silent] = IGNORED
         return labels, particles, lost

@@ -134,6 +134,24 @@ def test_padding_and_continuations_are_never_taught(encoder: Encoder) -> None:
     assert (inside == IGNORED).all()
 
 
+def test_nothing_is_taught_in_open_ranges(encoder: Encoder, articles: list[Document]) -> None:
+    text = articles[0].text
+    name = articles[0].spans[0]
+    # It begins and ends inside words.
+    document = Document(
+        text, articles[0].spans, meta={"open": [[name.start + 2, name.end - 1], [len(text) - 1, len(text)]]}
+    )
+    encoded = encoder.encode(text)
+    sets = TagSets(SCHEMA)
+    before, _, _ = encoder.targets(articles[0], encoded, sets, Declaration())
+    labels, particles, _ = encoder.targets(document, encoded, sets, Declaration())
+    touched = np.array([(a < name.end - 1 and name.start + 2 < b) or b == len(text) for a, b in encoded.words])
+    assert touched.sum() > 2
+    assert (labels[touched] == IGNORED).all()
+    assert (particles[touched] == IGNORED).all()
+    assert (labels[~touched] == before[~touched]).all()
+
+
 def test_unreachable_gold_is_listed_with_a_reason(encoder: Encoder) -> None:
     text = "مراكش الحمراء، بنك المغرب"
     spans = [Span(2, 5, "LOC"), Span(6, 10, "MISC"), Span(15, 25, "ORG"), Span(19, 25, "LOC"), Span(13, 14, "DATE")]

@@ -311,9 +311,11 @@ def _rows(
         whole = int(entry.weight)
         copies = documents * whole + chooser.sample(documents, round((entry.weight - whole) * len(documents)))
         for copy, document in enumerate(copies):
-            if chooser.random() < config.training.swap:
+            # Open ranges are offsets of this very text.
+            fixed = "open" in document.meta
+            if chooser.random() < config.training.swap and not fixed:
                 document = swap(document, pool, chooser, corpus.declaration.proclitics)
-            if chooser.random() < config.training.vary:
+            if chooser.random() < config.training.vary and not fixed:
                 document = perturb(document, chooser.choice(PERTURBATIONS), copy)
             encoded = encoder.encode(document.text)
             labels, particles, unreachable = encoder.targets(document, encoded, sets, corpus.declaration)

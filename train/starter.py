@@ -22,7 +22,8 @@ log = logging.getLogger("kayan.train")
 
 
 class Finetune(Config):
-    """`stage: finetune`: a run of `python -m train` for each seed, in `output`/seed."""
+    """`stage: finetune`: a run of `python -m train` for each seed, in `output`/seed; "{seed}" in `model.backbone` is the
+    seed."""
 
     stage: Literal["finetune"]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (13,)
@@ -35,6 +36,7 @@ class Finetune(Config):
             settings = self.model_dump(exclude={"stage", "seeds"})
             settings["output"] = f"{self.output}/{seed}"
             settings["training"]["seed"] = seed
+            settings["model"]["backbone"] = self.model.backbone.replace("{seed}", str(seed))
             single = Config.model_validate(settings)
             folder = Path(single.output)
             finished = (folder / "best" / "README.md").is_file() and not (folder / "states").is_dir()
@@ -79,9 +81,16 @@ class Ship(Section):
         fresh, target = Path(self.output + ".part"), Path(self.output)
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(self.checkpoints[0], fresh)
+        tokenizer = fresh / "tokenizer.json"
+        # Indented as tokenizers writes it, every piece takes four lines.
+        compact = json.dumps(
+            json.loads(tokenizer.read_text(encoding="utf-8")), ensure_ascii=False, separators=(",", ":")
+        )
+        tokenizer.write_text(compact, encoding="utf-8")
         size = sum(path.stat().st_size for path in fresh.iterdir() if path.name != "README.md") / 1e6
         if size > self.most:
-            raise ValueError(f"{fresh} takes {size:.1f} MB, more than the {self.most} it may")
+            shutil.rmtree(fresh)
+            raise ValueError(f"{self.output} would take {size:.1f} MB, more than the {self.most} it may")
         cost = {"megabytes": round(size, 2), **self._cost(fresh)}
         read = json.loads(Path(self.adapted).read_text(encoding="utf-8"))["figures"] if self.adapted else None
         with replacing(fresh / "README.md") as file:
@@ -101,22 +110,26 @@ class Ship(Section):
         return dict(result)
 
     def _cost(self, folder: Path) -> dict[str, float]:
-        """Seconds that loading takes in a fresh process, once PyTorch and transformers are imported, the least of three."""
+        """Seconds until a fresh process has the tagger, and those of the checkpoint alone, with the libraries imported;
+        the least of three."""
         code = (
-            "import sys, time, torch, transformers; from kayan import Tagger; start = time.perf_counter();"
-            "Tagger.load(sys.argv[1]); print(time.perf_counter() - start)"
+            "import sys, time; start = time.perf_counter(); from kayan import Tagger; Tagger.load(sys.argv[1]);"
+            "ready = time.perf_counter(); Tagger.load(sys.argv[1]); print(ready - start, time.perf_counter() - ready)"
         )
         command = [sys.executable, "-c", code, str(folder)]
-        runs = [float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(3)]
-        return {"load_seconds": round(min(runs), 2)}
+        runs = [subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() for _ in range(3)]
+        ready, load = (min(map(float, times)) for times in zip(*runs, strict=True))
+        return {"ready_seconds": round(ready, 1), "load_seconds": round(load, 2)}
 
 
 def kinds() -> dict[str, type[Section]]:
     """The stages by name; those that need more than training does are loaded here."""
     from train.adapt import Adapt
     from train.backbone import Backbone
+    from train.silver import Label
+    from train.standoff import Join
 
-    return {"backbone": Backbone, "adapt": Adapt, "finetune": Finetune, "ship": Ship}
+    return {"backbone": Backbone, "adapt": Adapt, "join": Join, "finetune": Finetune, "label": Label, "ship": Ship}
 
 
 def read(path: str, root: str | None) -> Any:
@@ -125,7 +138,7 @@ def read(path: str, root: str | None) -> Any:
     name = configuration.raw(path).get("stage")
     if name not in known:
         raise configuration.ConfigError(f"{path}: stage must be one of {', '.join(known)}, not {name!r}")
-    key = {"backbone": "text.root", "adapt": "text.root", "finetune": "data.root", "ship": "root"}[name]
+    key = {"finetune": "data.root", "join": "root", "ship": "root"}.get(name, "text.root")
     return configuration.read_as(known[name], path, [f"{key}={json.dumps(root)}"] if root else [])
 
 
@@ -153,8 +166,9 @@ def main(stages: tuple[str, ...], root: str | None, again: bool) -> None:
 
 
 def perform(path: str, stage: Any, again: bool) -> None:
-    """Run a stage unless `output`.stage.json says that it was done with the same settings."""
-    sheet = Path(stage.output.rstrip("/") + ".stage.json")
+    """Run a stage unless its sheet, OUTPUT.stage.json, says that it was done with the same settings. What a stage ships
+    has its sheet beside the reports: the package holds nothing but the checkpoint."""
+    sheet = Path(getattr(stage, "reports", stage.output).rstrip("/") + ".stage.json")
     settings = stage.model_dump(mode="json")
     before = json.loads(sheet.read_text(encoding="utf-8")) if sheet.is_file() and not again else {}
     same = before.get("settings") == settings

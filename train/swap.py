@@ -22,7 +22,8 @@ def mention_pool(corpora: Iterable[Corpus]) -> dict[str, list[str]]:
     for corpus in corpora:
         exact = corpus.declaration.proclitics
         for document in corpus.documents:
-            for span in document.spans:
+            # What taggers labelled («open» says where they did not) may be no name.
+            for span in document.spans if "open" not in document.meta else ():
                 if span.label in found and "\n" not in span.text and (exact or not _may_bear(span.text)):
                     found[span.label].add(span.text)
     return {name: sorted(texts) for name, texts in found.items() if texts}
