@@ -150,8 +150,8 @@ seqeval on the corpora's own tokens: {seqeval}.
 Particles: {particles}.
 {robust}
 ## Cost
-{megabytes} MB on disk; loads in {load_seconds} s with PyTorch and transformers imported, {ready_seconds} s after the start of a process;
-{speed:,.0f} words a second on {processors} processor cores in float32.
+{megabytes} MB on disk; loads in {load_seconds} s with PyTorch and transformers imported, {ready_seconds} s after the start
+of a process; {speed:,.0f} words a second on {processors} processor cores in float32.
 
 ## Limits
 - Moroccan articles of 2022 and invented ones of 2024 to 2026 are what it knows best; older newswire follows.
