@@ -1,10 +1,11 @@
 import random
+from pathlib import Path
 
 from kayan.corpus import Corpus
 from kayan.document import Document
 from kayan.schema import Declaration
 from tests.conftest import marked
-from train.swap import mention_pool, swap
+from train.swap import mention_pool, swap, with_names
 
 POOL = {"LOC": ["تيزنيت"], "PER": ["سلمى أوعلي"]}
 
@@ -56,3 +57,10 @@ def test_the_pool_takes_no_glued_particle() -> None:
     glued = Corpus("a", (marked("[LOC بباريس] [LOC مدريد] [DATE ماي]"),), Declaration(proclitics=False))
     exact = Corpus("b", (marked("[LOC برلين] [PER وهبي]"),), Declaration())
     assert mention_pool([glued, exact]) == {"LOC": ["برلين", "مدريد"], "PER": ["وهبي"]}
+
+
+def test_a_list_of_names_joins_the_pool(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("ليلى أيت  بها\nم\n\nإدريس\n", encoding="utf-8")
+    grown = with_names(POOL, {"PER": str(tmp_path / "names.txt")})
+    assert grown == {"LOC": ["تيزنيت"], "PER": ["إدريس", "بها", "سلمى أوعلي", "ليلى أيت بها"]}
+    assert POOL["PER"] == ["سلمى أوعلي"]

@@ -126,6 +126,9 @@ tagger = Tagger.load()
    and frequent words): 1.6 sub-words a word instead of 1.8.
 2. **Adaptation.** Masked-language-model training on raw articles{adapted}.
 3. **Fine-tuning** on the annotated corpora below, all at once, each with a loss over the tags that its annotation admits.
+4. **Self-training.** The tagger labels raw news, leaves open what it is unsure of, and goes on with that and the annotated
+   corpora, with names from lists (BSD-2) in the place of others. The seeds below differ in this stage alone: the
+   stages before it ran once.
 
 | corpus | documents | licence |
 |---|---|---|

@@ -55,6 +55,11 @@ class Text(Section):
         return TextPolicy(self.profile, self.window, self.stride)
 
 
+def under(path: str, root: str) -> Path:
+    """`path` below `root`; "./…" below the working directory."""
+    return Path(path) if path.startswith("./") else Path(root) / path
+
+
 class CorpusFile(Section):
     # Relative to data.root; "./…" to the working directory always.
     path: str
@@ -69,7 +74,7 @@ class CorpusFile(Section):
         return self
 
     def under(self, root: str) -> Path:
-        return Path(self.path) if self.path.startswith("./") else Path(root) / self.path
+        return under(self.path, root)
 
     def description(self) -> Description:
         if isinstance(self.corpus, str):
@@ -82,6 +87,8 @@ class Data(Section):
     root: str = "."
     train: Annotated[list[CorpusFile], Field(min_length=1)]
     validation: Annotated[list[CorpusFile], Field(min_length=1)]
+    # PER, LOC or ORG → a text file with one name a line: `training.swap` puts them in too.
+    names: dict[Literal["PER", "LOC", "ORG"], str] = {}
 
 
 class Training(Section):

@@ -37,8 +37,8 @@ from kayan.scoring import SpanScorer
 from kayan.tagger import Tagger
 from train.calibrate import fit_temperature
 from train.card import write_card
-from train.config import Config, CorpusFile
-from train.swap import mention_pool, swap
+from train.config import Config, CorpusFile, under
+from train.swap import mention_pool, swap, with_names
 
 log = logging.getLogger("kayan.train")
 
@@ -305,6 +305,9 @@ def _rows(
     lost: list[Unreachable] = []
     chooser = random.Random(config.training.seed)
     pool = mention_pool(corpora) if config.training.swap else {}
+    if pool:
+        names = {label: str(under(path, config.data.root)) for label, path in config.data.names.items()}
+        pool = with_names(pool, names)
     table = to_datasets({corpus.name + str(i): [corpus] for i, corpus in enumerate(corpora)})
     for corpus, entry, articles in zip(corpora, config.data.train, table.values(), strict=True):
         documents = [from_row(article) for article in articles]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kayan.corpus import Corpus
 from kayan.document import Document, Span
+from kayan.formats import read_text
 from kayan.words import particle_candidates
 
 # Of the names in an article that is changed, the part that is replaced.
@@ -27,6 +28,18 @@ def mention_pool(corpora: Iterable[Corpus]) -> dict[str, list[str]]:
                 if span.label in found and "\n" not in span.text and (exact or not _may_bear(span.text)):
                     found[span.label].add(span.text)
     return {name: sorted(texts) for name, texts in found.items() if texts}
+
+
+def with_names(pool: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> dict[str, list[str]]:
+    """The pool with the lines of a file for a type, whole, and of those of several words the last one too: the press says
+    the surname alone after the first mention."""
+    grown = {name: list(texts) for name, texts in pool.items()}
+    for label, path in names.items():
+        lines = dict.fromkeys(" ".join(line.split()) for line in read_text(path).splitlines())
+        last = [line.split()[-1] for line in lines if " " in line] if label == "PER" else []
+        listed = [name for name in (*lines, *last) if len(name) > 2]
+        grown[label] = sorted({*grown.get(label, ()), *listed})
+    return grown
 
 
 def swap(document: Document, pool: Mapping[str, Sequence[str]], draw: random.Random, exact: bool = True) -> Document:
