@@ -28,7 +28,7 @@ def test_stages_name_their_mistakes(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("stage: adopt\n", encoding="utf-8")
     result = call(tmp_path / "a.yaml")
     assert result.exit_code == 2
-    assert "a.yaml: stage must be one of backbone, adapt, finetune, ship, not 'adopt'" in result.output
+    assert "a.yaml: stage must be one of backbone, adapt, join, finetune, label, ship, not 'adopt'" in result.output
     (tmp_path / "a.yaml").write_text("stage: adapt\noutput: x\nbackbone: y\nstep: 5\n", encoding="utf-8")
     assert "unknown key 'step'; did you mean 'steps'?" in call(tmp_path / "a.yaml").output
 
