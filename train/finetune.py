@@ -306,7 +306,7 @@ def _rows(
     chooser = random.Random(config.training.seed)
     pool = mention_pool(corpora) if config.training.swap else {}
     if pool:
-        names = {label: str(under(path, config.data.root)) for label, path in config.data.names.items()}
+        names: dict[str, str] = {label: str(under(path, config.data.root)) for label, path in config.data.names.items()}
         pool = with_names(pool, names)
     table = to_datasets({corpus.name + str(i): [corpus] for i, corpus in enumerate(corpora)})
     for corpus, entry, articles in zip(corpora, config.data.train, table.values(), strict=True):
