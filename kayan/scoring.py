@@ -449,7 +449,7 @@ def _overlapping(gold: Spans, predicted: Spans, weigh: Callable[[np.ndarray], np
         p = np.array([(predicted[j].start, predicted[j].end) for j in theirs])
         shared = np.maximum(np.minimum.outer(g[:, 1], p[:, 1]) - np.maximum.outer(g[:, 0], p[:, 0]), 0)
         iou = shared / (np.add.outer(g[:, 1] - g[:, 0], p[:, 1] - p[:, 0]) - shared)
-        pairs += [Match(ours[a], theirs[b], float(iou[a, b])) for a, b in _assign(weigh(iou)) if iou[a, b] > 0]
+        pairs += [Match(ours[a], theirs[b], float(iou[a, b])) for a, b in assign(weigh(iou)) if iou[a, b] > 0]
     return sorted(pairs)
 
 
@@ -468,12 +468,12 @@ def _components(gold: Spans, predicted: Spans) -> list[tuple[list[int], list[int
     return [group for group in groups if group[0] and group[1]]
 
 
-def _assign(weights: np.ndarray) -> list[tuple[int, int]]:
+def assign(weights: np.ndarray) -> list[tuple[int, int]]:
     """Rows and columns of the assignment with the largest sum of weights, the whole shorter side assigned (Kuhn 1955,
     Munkres 1957; shortest augmenting paths with potentials, O(rows² · columns))."""
     rows, columns = weights.shape
     if rows > columns:
-        return [(i, j) for j, i in _assign(weights.T)]
+        return [(i, j) for j, i in assign(weights.T)]
     if rows == 1:
         return [(0, int(weights.argmax()))]
     # The last column is virtual: the path of a new row starts there.
