@@ -19,7 +19,9 @@ def f1(totals: np.ndarray) -> np.ndarray:
     return np.divide(2 * totals[..., 0], support, out=np.zeros(support.shape), where=support > 0)
 
 
-def paired_bootstrap(a: np.ndarray, b: np.ndarray, n: int = SAMPLES, seed: int = 0, level: float = 0.95) -> dict[str, Any]:
+def paired_bootstrap(
+    a: np.ndarray, b: np.ndarray, n: int = SAMPLES, seed: int = 0, level: float = 0.95
+) -> dict[str, Any]:
     """The difference F1(b) − F1(a) with its percentile interval (Efron & Tibshirani 1993), both systems on the same draws
     of articles, and the share of draws in which b is better (Koehn 2004).
 
