@@ -15,6 +15,9 @@ import click
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--threshold", default=0.0, show_default=True, help="Leave out spans that score less.")
 @click.option(
+    "--train-data", multiple=True, type=click.Path(dir_okay=False), help="Training articles: which mentions were seen."
+)
+@click.option(
     "--robustness", is_flag=True, help="Also with other spelling, digits, marks, no punctuation, headlines alone."
 )
 def main(
@@ -24,20 +27,23 @@ def main(
     corpus: str | None,
     device: str,
     threshold: float,
+    train_data: tuple[str, ...],
     robustness: bool,
 ) -> None:
-    """Score CHECKPOINT (a folder, a hub id, or "starter") on the whole articles of DATA (JSONL or CoNLL).
+    """Score CHECKPOINT (a folder, a hub id, or "starter") on the whole articles of DATA (JSONL or CoNLL). In its place may
+    stand a file of any system's predictions, JSONL or CoNLL, for the articles of DATA.
 
     \b
     python -m eval runs/starter/best data/news/test.jsonl --out runs/starter/report
     python -m eval starter test.txt --corpus configs/corpora/anercorp.yaml
+    python -m eval theirs.jsonl data/news/test.jsonl --train-data data/news/train.jsonl
     """
     try:
         from eval.report import run, terminal
         from kayan.corpus import read_description
 
         description = read_description(corpus) if corpus else None
-        report = run(checkpoint, data, out, description, device, threshold, robustness)
+        report = run(checkpoint, data, out, description, device, threshold, robustness, train_data)
     except (ValueError, ImportError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         raise SystemExit(2) from None

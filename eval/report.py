@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import platform
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import kayan
+from eval.calibration import figures as calibration
+from eval.calibration import scored
+from eval.errors import NONE, classify, confusion, tally
+from eval.predictions import is_predictions, read
+from eval.slices import slices
 from kayan.corpus import Corpus, Description, check_labels, comparable, load
 from kayan.document import Document
 from kayan.encoding import Unreachable
@@ -24,14 +30,10 @@ STRATEGIES = ("strict", "boundary", "type", "partial")
 
 
 def evaluate(
-    tagger: Tagger, path: str | Path, description: Description | None = None
+    tagger: Tagger, path: str | Path, description: Description | None = None, training: Sequence[Document] | None = None
 ) -> tuple[dict[str, Any], list[Document]]:
-    """Tag the articles of a corpus file whole and score them; returns the figures and the predictions.
-
-    Gold that the pipeline cannot return stays in every denominator and is listed. Predictions of types that the corpus
-    does not annotate are left out, unless its description names the type as an alternative of one that it does (its
-    MISC holds events, say): then they count as that one. Where a corpus keeps particles inside its mentions, both sides
-    are widened to whole words first. Raises `FormatError` and `SchemaError` for a corpus that does not fit.
+    """Tag the articles of a corpus file whole and score them; returns the figures of `judge`, with gold that the pipeline
+    cannot return and the speed, and the predictions. Raises `FormatError` and `SchemaError` for a corpus that does not fit.
     """
     corpus = load(path, description)
     schema = tagger.policy.schema
@@ -39,40 +41,63 @@ def evaluate(
     started = time.perf_counter()
     tagged = list(tagger.stream(corpus.documents))
     seconds = time.perf_counter() - started
-    gold = [comparable(document, corpus.declaration, document) for document in corpus.documents]
-    predicted = [
-        comparable(found, corpus.declaration, one) for found, one in zip(tagged, corpus.documents, strict=True)
+    result = judge(corpus, tagged, schema, training)
+    result["unreachable_gold"] = [
+        {"article": item.article, "mention": item.span.text, "label": item.span.label, "reason": item.reason}
+        for item in unreachable(tagger, corpus, schema)
     ]
+    result["speed"] = {
+        "words_per_second": round(result["words"] / seconds, 1) if seconds else 0.0,
+        "seconds": round(seconds, 3),
+        "processor": platform.processor() or platform.machine(),
+    }
+    return result, tagged
+
+
+def judge(
+    corpus: Corpus, tagged: Sequence[Document], schema: Schema, training: Sequence[Document] | None = None
+) -> dict[str, Any]:
+    """All figures of predictions, one document for each article of the corpus and on its text.
+
+    Predictions of types that the corpus does not annotate are left out, unless its description names the type as an
+    alternative of one that it does (its MISC holds events, say): then they count as that one. Where a corpus keeps
+    particles inside its mentions, both sides are widened to whole words first. Mentions of `training`, where given,
+    say which were seen.
+    """
+    gold, predicted = sides(corpus, tagged)
     annotated = corpus.declaration.annotated(schema)
     scorer = SpanScorer(annotated)
     for document, found in zip(gold, predicted, strict=True):
         scorer.add(document, found)
     figures = scorer.to_dict()
     figures["character_span_strict"]["micro"]["f1_interval_95"] = list(bootstrap(scorer))
-    count = sum(len(document.text.split()) for document in corpus.documents)
-    result = {
-        "data": str(path),
+    cases = [case for pair in zip(gold, predicted, strict=True) for case in classify(*pair)]
+    scores = all(span.score is not None for document in predicted for span in document.spans)
+    return {
+        "data": corpus.name,
         "name": corpus.name,
         "sha256": corpus.sha256,
         "articles": len(corpus),
-        "words": count,
+        "words": sum(len(document.text.split()) for document in corpus.documents),
         "annotates": list(annotated),
         "particles": "outside mentions"
         if corpus.declaration.proclitics
         else "inside mentions, both sides widened to words",
-        "unreachable_gold": [
-            {"article": item.article, "mention": item.span.text, "label": item.span.label, "reason": item.reason}
-            for item in unreachable(tagger, corpus, schema)
-        ],
+        "unreachable_gold": [],
         **figures,
         **token_figures(gold, predicted),
-        "speed": {
-            "words_per_second": round(count / seconds, 1) if seconds else 0.0,
-            "seconds": round(seconds, 3),
-            "processor": platform.processor() or platform.machine(),
-        },
+        "errors": tally(cases),
+        "confusion": {"labels": [*annotated, NONE], "counts": confusion(cases, annotated).tolist()},
+        "slices": slices(gold, predicted, training),
+        "calibration": calibration(scored(zip(gold, predicted, strict=True))) if scores else None,
     }
-    return result, tagged
+
+
+def sides(corpus: Corpus, tagged: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+    """Gold and predicted articles as the corpus draws them (`kayan.corpus.comparable`)."""
+    gold = [comparable(document, corpus.declaration, document) for document in corpus.documents]
+    pairs = zip(tagged, corpus.documents, strict=True)
+    return gold, [comparable(found, corpus.declaration, one) for found, one in pairs]
 
 
 def robustness(tagger: Tagger, path: str | Path, description: Description | None = None) -> dict[str, Any]:
@@ -139,24 +164,32 @@ def run(
     device: str = "auto",
     threshold: float = 0.0,
     perturbed: bool = False,
+    training: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint on corpus files; with `out`, write metrics.json, report.md and the predictions there. With
-    `perturbed`, the figures hold those of `robustness` too."""
-    tagger = Tagger.load(checkpoint, device=device, threshold=threshold)
+    """Evaluate a checkpoint, or one file of predictions, on corpus files; with `out`, write metrics.json, report.md and the
+    predictions there. With `perturbed`, the figures hold those of `robustness` too; articles of the files `training` say
+    which mentions were seen. Raises `ValueError` where a file of predictions is to serve several corpora or `perturbed`."""
+    seen = [document for path in training for document in load(path, corpus).documents] if training else None
     results, predictions = [], []
-    for path in data:
-        result, tagged = evaluate(tagger, path, corpus)
-        if perturbed:
-            result["robustness"] = robustness(tagger, path, corpus)
+    report: dict[str, Any] = {"checkpoint": checkpoint or "starter", "kayan": kayan.__version__, "threshold": threshold}
+    if is_predictions(checkpoint):
+        if len(data) != 1 or perturbed:
+            raise ValueError(f"{checkpoint} holds predictions: they are scored on one file, and have no robustness")
+        result, tagged = given(str(checkpoint), data[0], corpus, threshold, seen)
         results.append(result)
         predictions.append(tagged)
-    report = {
-        "checkpoint": checkpoint or "starter",
-        "kayan": kayan.__version__,
-        "policy": tagger.policy.to_json(),
-        "threshold": threshold,
-        "data": results,
-    }
+    else:
+        tagger = Tagger.load(checkpoint, device=device, threshold=threshold)
+        report["policy"] = tagger.policy.to_json()
+        for path in data:
+            result, tagged = evaluate(tagger, path, corpus, seen)
+            if perturbed:
+                result["robustness"] = robustness(tagger, path, corpus)
+            results.append(result)
+            predictions.append(tagged)
+    for path, result in zip(data, results, strict=True):
+        result["data"] = str(path)
+    report["data"] = results
     if out:
         folder = Path(out)
         with replacing(folder / "metrics.json") as file:
@@ -169,6 +202,23 @@ def run(
             unique = name if names.count(name) == 1 else f"{i}-{name}"
             jsonl.write(folder / f"predictions-{unique}.jsonl", documents)
     return report
+
+
+def given(
+    path: str, data: str, description: Description | None, threshold: float, training: Sequence[Document] | None
+) -> tuple[dict[str, Any], list[Document]]:
+    """The figures of a file of predictions; the types are those that either side uses, the frequent first.
+    Raises `FormatError` for predictions that do not fit the articles."""
+    corpus = load(data, description)
+    tagged = read(path, corpus.documents, description.labels if description else {})
+    if threshold:
+        kept = [[span for span in one.spans if span.score is None or span.score >= threshold] for one in tagged]
+        tagged = [one.with_spans(spans) for one, spans in zip(tagged, kept, strict=True)]
+    unread = {label for label, name in corpus.declaration.labels.items() if name is None}
+    used = Counter(span.label for one in (*corpus.documents, *tagged) for span in one.spans if span.label not in unread)
+    types = [label for label, _ in used.most_common()]
+    types += sorted((corpus.declaration.annotates or frozenset()) - set(types))
+    return judge(corpus, tagged, Schema(tuple(types)), training), tagged
 
 
 def rows(result: Mapping[str, Any]) -> list[list[str]]:
@@ -210,7 +260,8 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     for name, figures in result.get("robustness", {}).items():
         if name != "unchanged":
             lines.append(f"{name}: F1 {figures['f1']:.3f}, {figures['points_lost']:+.1f} points lost")
-    lines.append(f"{result['words']} words at {result['speed']['words_per_second']:.0f} words a second")
+    if "speed" in result:
+        lines.append(f"{result['words']} words at {result['speed']['words_per_second']:.0f} words a second")
     return lines
 
 

@@ -27,7 +27,7 @@ _READERS: dict[str, Callable[[Path, Description], list[Document]]] = {
     "jsonl": lambda path, _: jsonl.read(path),
     "conll": lambda path, description: conll.read(path, group=description.group),
 }
-_ENDINGS = {".jsonl": "jsonl", ".conll": "conll", ".txt": "conll", ".bio": "conll", ".iob": "conll", ".tsv": "conll"}
+ENDINGS = {".jsonl": "jsonl", ".conll": "conll", ".txt": "conll", ".bio": "conll", ".iob": "conll", ".tsv": "conll"}
 _EDGES = frozenset(" \t\n\r\u00a0«»\"“”‘’'،؛:.!؟?,;…()[]{}ـ-–—")
 
 
@@ -136,9 +136,9 @@ def load(path: str | Path, description: Description | None = None) -> Corpus:
     Raises `FormatError` for a file that cannot be read.
     """
     path, description = Path(path), description or Description()
-    format = description.format or _ENDINGS.get(path.suffix.lower())
+    format = description.format or ENDINGS.get(path.suffix.lower())
     if format is None:
-        raise FormatError(path, None, f"its ending does not tell the format; known are {', '.join(_ENDINGS)}")
+        raise FormatError(path, None, f"its ending does not tell the format; known are {', '.join(ENDINGS)}")
     documents = _READERS[format](path, description)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     renamed = tuple(rename(document, description.labels) for document in documents)

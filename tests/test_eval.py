@@ -119,3 +119,30 @@ def test_bad_input_is_one_line(
     assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_predictions_of_another_system_are_scored_alike(
+    checkpoint: Path, corpus_file: Path, tmp_path: Path, articles: list[Document]
+) -> None:
+    arguments = [str(corpus_file), "--train-data", str(corpus_file), "--out"]
+    first = CliRunner().invoke(main, [str(checkpoint), *arguments, str(tmp_path / "a")])
+    assert first.exit_code == 0, first.output
+    second = CliRunner().invoke(main, [str(tmp_path / "a" / "predictions-tiny.jsonl"), *arguments, str(tmp_path / "b")])
+    assert second.exit_code == 0, second.output
+    ours, theirs = (
+        json.loads((tmp_path / name / "metrics.json").read_text(encoding="utf-8"))["data"][0] for name in "ab"
+    )
+    assert "speed" in ours
+    assert "speed" not in theirs
+    for key in ("character_span_strict", "seqeval_strict", "errors", "slices"):
+        both = [result[key] for result in (ours, theirs)]
+        if key == "character_span_strict":
+            both = [figures["micro"] for figures in both]
+        assert both[0] == both[1]
+    assert ours["calibration"]["brier"] == pytest.approx(theirs["calibration"]["brier"], abs=1e-4)
+    rows = ours["slices"]["seen in training, by name"]
+    assert {row["part"] for row in rows if row["gold"]} == {"seen"}
+
+    wrong = CliRunner().invoke(main, [str(tmp_path / "a" / "predictions-tiny.jsonl"), *[str(corpus_file)] * 2])
+    assert wrong.exit_code == 2
+    assert "are scored on one file" in wrong.output
