@@ -60,6 +60,61 @@ def _bare(_: random.Random) -> Rule:
     )
 
 
+def _quotes(_: random.Random) -> Rule:
+    table = {"«": '"', "»": '"', "“": "«", "”": "»", '"': "”"}
+    return Rule("quotes", "another desk's quotation marks", table=table)
+
+
+def _bidi(draw: random.Random) -> Rule:
+    return Rule(
+        "bidi_marks",
+        "invisible marks around numbers and stops, as pasted from pages and word processors",
+        pattern=re.compile(r"\d+|[،؛.:()«»\"]"),
+        replacement=lambda match: draw.choice(["\u200f{}", "{}\u200f", "\u202b{}\u202c", "{}"]).format(match[0]),
+    )
+
+
+# Rows of the usual Arabic keyboard, from right to left as the keys lie.
+_KEYS = "ضصثقفغعهخحجد", "شسيبلاتنمكط", "ئءؤرىةوزظ"
+_NEIGHBOURS = {key: row[max(0, i - 1) : i] + row[i + 1 : i + 2] for row in _KEYS for i, key in enumerate(row)}
+
+
+def _typos(draw: random.Random) -> Rule:
+    return Rule(
+        "typos",
+        "two letters of a hundred hit on the key beside",
+        pattern=re.compile(f"[{''.join(_KEYS)}]"),
+        replacement=lambda match: draw.choice(_NEIGHBOURS[match[0]]) if draw.random() < 0.02 else match[0],
+    )
+
+
+def _loose(_: random.Random) -> Rule:
+    return Rule(
+        "loose_waw",
+        "a space behind the conjunction, «و المغرب»",
+        pattern=re.compile(f"(?<!{_LETTER})و(?=ال{_LETTER})"),
+        replacement=lambda match: "و ",
+    )
+
+
+# Letters that differ in their dots alone, which print and scanners lose.
+_DOTS = "بتثني", "جحخ", "دذ", "رز", "سش", "صض", "طظ", "عغ", "فق", "هة"
+_ALIKE = {letter: group.replace(letter, "") for group in _DOTS for letter in group}
+
+
+def _scanned(draw: random.Random) -> Rule:
+    return Rule(
+        "ocr",
+        "two letters of a hundred with the dots of another, one space of a hundred lost",
+        pattern=re.compile(f"[{''.join(_DOTS)}]|(?<={_LETTER}) (?={_LETTER})"),
+        replacement=lambda match: (
+            match[0]
+            if draw.random() >= (0.01 if match[0] == " " else 0.02)
+            else draw.choice(_ALIKE.get(match[0], [""]))
+        ),
+    )
+
+
 _RULES: Mapping[str, Callable[[random.Random], Rule]] = {
     "diacritics": _marks,
     "tatweel": _tatweel,
@@ -67,9 +122,16 @@ _RULES: Mapping[str, Callable[[random.Random], Rule]] = {
     "final_letters": _final,
     "arabic_digits": _digits,
     "no_punctuation": _bare,
+    "quotes": _quotes,
+    "bidi_marks": _bidi,
+    "typos": _typos,
+    "loose_waw": _loose,
+    "ocr": _scanned,
 }
 # Names for `perturb`.
 PERTURBATIONS = (*_RULES, "headline")
+# Those that damage the text; the others are ways to write it right.
+NOISE = ("typos", "ocr")
 
 
 def perturb(document: Document, name: str, seed: int = 0) -> Document:

@@ -42,6 +42,7 @@ def test_marks_and_tatweels_vanish_again(document: Document, name: str) -> None:
         ("final_letters", ["أحمد إبراهيمى", "فاس", "قصر المؤتمرات", "3 نونبر 2025", "بلديه «تيزى وزو»", "الجزائر"]),
         ("arabic_digits", ["أحمد إبراهيمي", "فاس", "قصر المؤتمرات", "٣ نونبر ٢٠٢٥", "بلدية «تيزي وزو»", "الجزائر"]),
         ("no_punctuation", ["أحمد إبراهيمي", "فاس", "قصر المؤتمرات", "3 نونبر 2025", "بلدية تيزي وزو", "الجزائر"]),
+        ("quotes", ["أحمد إبراهيمي", "فاس", "قصر المؤتمرات", "3 نونبر 2025", 'بلدية "تيزي وزو"', "الجزائر"]),
         ("headline", ["أحمد إبراهيمي", "فاس", "قصر المؤتمرات", "3 نونبر 2025"]),
     ],
 )
@@ -61,5 +62,32 @@ def test_an_empty_text_survives_everything() -> None:
 
 
 def test_an_unknown_name_is_told() -> None:
-    with pytest.raises(ValueError, match=r"'typos'.*hamza.*headline"):
-        perturb(Document("x"), "typos")
+    with pytest.raises(ValueError, match=r"'slang'.*hamza.*headline"):
+        perturb(Document("x"), "slang")
+
+
+def test_invisible_marks_stand_outside_what_is_read(document: Document) -> None:
+    changed = perturb(document, "bidi_marks")
+    assert len(changed.text) > len(document.text)
+    assert normalise(changed.text).text == document.text
+    assert [normalise(text).text for text in shown(changed)] == shown(document)
+
+
+def test_the_conjunction_comes_loose() -> None:
+    changed = perturb(
+        Document("بين المغرب والجزائر ووهران", [Span(12, 19, "LOC"), Span(21, 26, "LOC")], "a"), "loose_waw"
+    )
+    assert changed.text == "بين المغرب و الجزائر ووهران"
+    assert shown(changed) == ["الجزائر", "وهران"]
+
+
+@pytest.mark.parametrize("name", ["typos", "ocr"])
+def test_noise_is_slight_and_keeps_the_mentions(name: str) -> None:
+    text = "قال وزير الداخلية في مدينة مراكش إن الحكومة ستدعم المتضررين من الفيضانات في أقاليم الشمال " * 20
+    document = Document(text, [Span(text.index("مراكش"), text.index("مراكش") + 5, "LOC")], "a")
+    changed = perturb(document, name)
+    differing = sum(a != b for a, b in zip(text.split(), changed.text.split(), strict=False))
+    assert 0.95 < len(changed.text) / len(text) <= 1
+    assert changed.text != text
+    assert name == "ocr" or differing < 0.2 * len(text.split())
+    assert len(changed.spans) == 1

@@ -32,7 +32,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"article 'a1' reads «زار عمر بمراكش،» where the gold has «زار علي بمراكش،»"):
         read(tmp_path / "p.jsonl", GOLD[:1], {})
     (tmp_path / "p.conll").write_text("زار O\nعلي O\n", encoding="utf-8")
-    with pytest.raises(FormatError, match="has 6 letters; the gold has 18"):
+    with pytest.raises(FormatError, match="has 6 letters; the gold has 17"):
         read(tmp_path / "p.conll", GOLD[:1], {})
 
 

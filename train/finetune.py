@@ -30,7 +30,7 @@ from kayan.corpus import Corpus, check_labels, comparable, from_row, load, to_da
 from kayan.encoding import IGNORED, Encoder, Unreachable
 from kayan.formats import replacing
 from kayan.model import TaggerModel, build, save
-from kayan.perturb import PERTURBATIONS, perturb
+from kayan.perturb import NOISE, PERTURBATIONS, perturb
 from kayan.runtime import bf16_is_fast
 from kayan.schema import TagSets
 from kayan.scoring import SpanScorer
@@ -41,6 +41,8 @@ from train.config import Config, CorpusFile, under
 from train.swap import mention_pool, swap, with_names
 
 log = logging.getLogger("kayan.train")
+# What `vary` draws from: other ways to write an article, not damage to it.
+_SPELLINGS = [name for name in PERTURBATIONS if name not in NOISE]
 
 
 class RunError(RuntimeError):
@@ -319,7 +321,7 @@ def _rows(
             if chooser.random() < config.training.swap and not fixed:
                 document = swap(document, pool, chooser, corpus.declaration.proclitics)
             if chooser.random() < config.training.vary and not fixed:
-                document = perturb(document, chooser.choice(PERTURBATIONS), copy)
+                document = perturb(document, chooser.choice(_SPELLINGS), copy)
             encoded = encoder.encode(document.text)
             labels, particles, unreachable = encoder.targets(document, encoded, sets, corpus.declaration)
             lost += unreachable if copy < len(documents) else []
