@@ -22,7 +22,7 @@ from kayan.encoding import Unreachable
 from kayan.formats import jsonl, replacing
 from kayan.perturb import PERTURBATIONS, perturb
 from kayan.schema import Schema, TagSets
-from kayan.scoring import SeqevalStrict, SpanScorer, bootstrap, conll_tags
+from kayan.scoring import SeqevalStrict, SpanScorer, bootstrap, bootstrap_per_type, conll_tags
 from kayan.tagger import Tagger
 from kayan.words import words
 
@@ -71,6 +71,8 @@ def judge(
         scorer.add(document, found)
     figures = scorer.to_dict()
     figures["character_span_strict"]["micro"]["f1_interval_95"] = list(bootstrap(scorer))
+    for label, interval in bootstrap_per_type(scorer).items():
+        figures["character_span_strict"]["per_type"][label]["f1_interval_95"] = list(interval)
     cases = [case for pair in zip(gold, predicted, strict=True) for case in classify(*pair)]
     scores = all(span.score is not None for document in predicted for span in document.spans)
     return {

@@ -304,15 +304,28 @@ def bootstrap(
     Articles are drawn, not mentions, because the mentions of an article resemble each other. Each resample's F1 is
     2 · Σ correct / (Σ predicted + Σ gold); the interval holds the middle `level` of the `n` values.
     """
-    articles = len(scores.articles)
+    return _intervals(scores.array(strategy).sum(axis=1)[:, None], n, seed, level)[0]
+
+
+def bootstrap_per_type(
+    scores: SpanScorer, n: int = 10_000, seed: int = 0, level: float = 0.95, strategy: str = "strict"
+) -> dict[str, tuple[float, float]]:
+    """The interval of each type's F1, all from the same draws of articles as `bootstrap` makes."""
+    return dict(zip(scores.types, _intervals(scores.array(strategy), n, seed, level), strict=True))
+
+
+def _intervals(per_article: np.ndarray, n: int, seed: int, level: float) -> list[tuple[float, float]]:
+    """Intervals from counts of shape (articles, figures, 3)."""
+    articles, figures, _ = per_article.shape
     if not articles or n < 1 or not 0 < level < 1:
         raise ValueError(f"need articles, n >= 1 and 0 < level < 1, not {articles} articles, n={n}, level={level}")
-    per_article = scores.array(strategy).sum(axis=1)
-    totals = np.concatenate([counts.astype(float) @ per_article for counts in resamples(articles, n, seed)])
-    support = totals[:, 1] + totals[:, 2]
-    values = np.divide(2 * totals[:, 0], support, out=np.zeros(n), where=support > 0)
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    flat = per_article.reshape(articles, -1).astype(float)
+    totals = np.concatenate([counts.astype(float) @ flat for counts in resamples(articles, n, seed)])
+    correct, *sizes = np.moveaxis(totals.reshape(n, figures, 3), 2, 0)
+    support = sizes[0] + sizes[1]
+    values = np.divide(2 * correct, support, out=np.zeros((n, figures)), where=support > 0)
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
 def conll_tags(words: Sequence[tuple[int, int]], spans: Iterable[Span]) -> list[str]:

@@ -28,6 +28,7 @@ from kayan.scoring import (
     Particles,
     SpanScorer,
     bootstrap,
+    bootstrap_per_type,
     conll_tags,
     match_boundary,
     match_partial,
@@ -561,3 +562,17 @@ def test_a_wrong_label_does_not_use_up_a_mention_as_in_nervaluate() -> None:
     gold, predicted = [Span(0, 10, "PER")], [Span(0, 4, "LOC"), Span(5, 10, "PER")]
     assert nervaluate_counts(gold, predicted)["overall"]["ent_type"].correct == 0
     assert score(gold, predicted).micro("type").correct == 1
+
+
+def test_intervals_of_types_come_from_the_same_draws() -> None:
+    scorer = SpanScorer(("PER", "LOC"))
+    for i in range(12):
+        gold = Document("علي فاس", [Span(0, 3, "PER"), *([Span(4, 7, "LOC")] if i % 3 else [])], str(i))
+        scorer.add(gold, gold.with_spans([Span(0, 3, "PER")] if i % 2 else []))
+    one_type = SpanScorer(("PER",))
+    for i in range(12):
+        gold = Document("علي فاس", [Span(0, 3, "PER")], str(i))
+        one_type.add(gold, gold.with_spans([Span(0, 3, "PER")] if i % 2 else []))
+    intervals = bootstrap_per_type(scorer, n=300)
+    assert intervals["PER"] == pytest.approx(bootstrap(one_type, n=300))
+    assert intervals["LOC"] == (0, 0)
