@@ -8,12 +8,17 @@ import click
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("checkpoint")
 @click.argument("data", nargs=-1, required=True, type=click.Path(dir_okay=False))
-@click.option("--out", type=click.Path(file_okay=False), help="Folder for metrics.json, report.md and the predictions.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False),
+    help="Folder for report.html, report.md, metrics.json and the predictions.",
+)
 @click.option(
     "--corpus", type=click.Path(dir_okay=False), help="YAML file that says what DATA annotates (configs/corpora)."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--threshold", default=0.0, show_default=True, help="Leave out spans that score less.")
+@click.option("--language", default="ar", show_default=True, type=click.Choice(["ar", "en"]), help="Of the page.")
 @click.option(
     "--train-data", multiple=True, type=click.Path(dir_okay=False), help="Training articles: which mentions were seen."
 )
@@ -27,6 +32,7 @@ def main(
     corpus: str | None,
     device: str,
     threshold: float,
+    language: str,
     train_data: tuple[str, ...],
     robustness: bool,
 ) -> None:
@@ -43,13 +49,13 @@ def main(
         from kayan.corpus import read_description
 
         description = read_description(corpus) if corpus else None
-        report = run(checkpoint, data, out, description, device, threshold, robustness, train_data)
+        report = run(checkpoint, data, out, description, device, threshold, robustness, train_data, language)
     except (ValueError, ImportError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         raise SystemExit(2) from None
     click.echo(terminal(report))
     if out:
-        click.echo(f"\nreport: {out}/report.md   figures: {out}/metrics.json")
+        click.echo(f"\nreport: {out}/report.html, {out}/report.md   figures: {out}/metrics.json")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import kayan
 from eval.calibration import figures as calibration
 from eval.calibration import scored
 from eval.errors import NONE, classify, confusion, tally
+from eval.page import page
 from eval.predictions import is_predictions, read
 from eval.slices import slices
 from kayan.corpus import Corpus, Description, check_labels, comparable, load
@@ -167,10 +168,12 @@ def run(
     threshold: float = 0.0,
     perturbed: bool = False,
     training: Sequence[str] = (),
+    language: str = "ar",
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint, or one file of predictions, on corpus files; with `out`, write metrics.json, report.md and the
-    predictions there. With `perturbed`, the figures hold those of `robustness` too; articles of the files `training` say
-    which mentions were seen. Raises `ValueError` where a file of predictions is to serve several corpora or `perturbed`."""
+    """Evaluate a checkpoint, or one file of predictions, on corpus files; with `out`, write metrics.json, report.md,
+    report.html (`eval.page`) and the predictions there. With `perturbed`, the figures hold those of `robustness` too;
+    articles of the files `training` say which mentions were seen. Raises `ValueError` where a file of predictions is to
+    serve several corpora or `perturbed`."""
     seen = [document for path in training for document in load(path, corpus).documents] if training else None
     results, predictions = [], []
     report: dict[str, Any] = {"checkpoint": checkpoint or "starter", "kayan": kayan.__version__, "threshold": threshold}
@@ -199,6 +202,9 @@ def run(
             file.write("\n")
         with replacing(folder / "report.md") as file:
             file.write(markdown(report))
+        pairs = [sides(load(path, corpus), tagged) for path, tagged in zip(data, predictions, strict=True)]
+        with replacing(folder / "report.html") as file:
+            file.write(page(report, pairs, language))
         names = [Path(path).stem for path in data]
         for i, (name, documents) in enumerate(zip(names, predictions, strict=True), 1):
             unique = name if names.count(name) == 1 else f"{i}-{name}"
