@@ -1,8 +1,14 @@
-"""`python -m eval CHECKPOINT DATA…`: score a checkpoint on annotated articles."""
+"""`python -m eval CHECKPOINT DATA…` scores a checkpoint on annotated articles, `python -m eval compare A B …` several."""
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from kayan.corpus import Description
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,6 +49,8 @@ def main(
     python -m eval runs/starter/best data/news/test.jsonl --out runs/starter/report
     python -m eval starter test.txt --corpus configs/corpora/anercorp.yaml
     python -m eval theirs.jsonl data/news/test.jsonl --train-data data/news/train.jsonl
+
+    `python -m eval compare --help`: several of them side by side.
     """
     try:
         from eval.report import run, terminal
@@ -58,5 +66,57 @@ def main(
         click.echo(f"\nreport: {out}/report.html, {out}/report.md   figures: {out}/metrics.json")
 
 
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("systems", nargs=-1, required=True)
+@click.option(
+    "--data", multiple=True, required=True, type=click.Path(dir_okay=False), help="Annotated articles; may be repeated."
+)
+@click.option(
+    "--corpus",
+    multiple=True,
+    type=click.Path(dir_okay=False),
+    help="YAML file that says what --data annotates: one for all, or one each in the same order.",
+)
+@click.option(
+    "--out", type=click.Path(file_okay=False), help="Folder for compare.html, .md, .json and the predictions."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--threshold", default=0.0, show_default=True, help="Leave out spans that score less.")
+@click.option("--language", default="ar", show_default=True, type=click.Choice(["ar", "en"]), help="Of the page.")
+@click.option("--samples", default=10_000, show_default=True, help="Resamples and randomisations.")
+def compare(
+    systems: tuple[str, ...],
+    data: tuple[str, ...],
+    corpus: tuple[str, ...],
+    out: str | None,
+    device: str,
+    threshold: float,
+    language: str,
+    samples: int,
+) -> None:
+    """Compare SYSTEMS (checkpoints or files of predictions) on the same articles; each is held against the first.
+
+    \b
+    python -m eval compare starter runs/mine/best --data data/news/test.jsonl --out runs/compared
+    """
+    try:
+        from eval.compare import run, terminal
+        from kayan.corpus import read_description
+
+        if len(corpus) not in (0, 1, len(data)):
+            raise ValueError(f"--corpus is given {len(corpus)} times: once, or once for each of the {len(data)} --data")
+        described: list[Description | None] = [read_description(path) for path in corpus] or [None]
+        described *= len(data) // len(described)
+        report = run(systems, data, described, out, device, threshold, language, samples)
+    except (ValueError, ImportError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None
+    click.echo(terminal(report))
+    if out:
+        click.echo(f"\npage: {out}/compare.html, {out}/compare.md   figures: {out}/compare.json")
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["compare"]:
+        compare(args=sys.argv[2:], prog_name="python -m eval compare")
+    main(prog_name="python -m eval")

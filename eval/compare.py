@@ -1,134 +1,235 @@
-"""Is one system better than another on the same articles: paired bootstrap, approximate randomisation, and who wins where."""
+"""Several systems on the same corpora: a matrix of scores, each system against the first, and who wins on which mentions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+import kayan
+from eval.cost import load as load_tagger
+from eval.errors import components
+from eval.page import brief, browsed, read_texts, render, svg
+from eval.predictions import is_predictions
+from eval.report import evaluate, given, sides
+from eval.significance import SAMPLES, differences, holm
+from kayan.corpus import Corpus, Description, load
+from kayan.document import Document
+from kayan.formats import jsonl, replacing
 
-from kayan.document import Document, Span
-from kayan.scoring import SpanScorer, match_strict, resamples
-
-SAMPLES = 10_000
+# What becomes of the mentions of a place, from the side of the first and the second system.
+OUTCOMES = ("second", "first", "neither", "both")
 
 
-def f1(totals: np.ndarray) -> np.ndarray:
-    """F1 from counts whose last axis is correct, predicted, gold; 0 where both sides are empty."""
-    support = totals[..., 1] + totals[..., 2]
-    return np.divide(2 * totals[..., 0], support, out=np.zeros(support.shape), where=support > 0)
-
-
-def paired_bootstrap(
-    a: np.ndarray, b: np.ndarray, n: int = SAMPLES, seed: int = 0, level: float = 0.95
+def run(
+    systems: Sequence[str],
+    data: Sequence[str],
+    descriptions: Sequence[Description | None],
+    out: str | None = None,
+    device: str = "auto",
+    threshold: float = 0.0,
+    language: str = "ar",
+    samples: int = SAMPLES,
 ) -> dict[str, Any]:
-    """The difference F1(b) − F1(a) with its percentile interval (Efron & Tibshirani 1993), both systems on the same draws
-    of articles, and the share of draws in which b is better (Koehn 2004).
+    """Score the systems (checkpoints, or files of predictions) on every corpus, and each of them against the first.
 
-    a, b: counts per article of shape (articles, 3): correct, predicted, gold. Raises `ValueError` for unequal shapes.
+    With `out`, compare.json, compare.md, compare.html and the predictions are written there. Raises `ValueError` for fewer
+    than two systems, a system named twice, or a file of predictions where there are several corpora.
     """
-    _check(a, b)
-    differences = np.concatenate(
-        [f1(counts.astype(float) @ b) - f1(counts.astype(float) @ a) for counts in resamples(len(a), n, seed)]
+    _check(systems, data)
+    corpora = [load(path, description) for path, description in zip(data, descriptions, strict=True)]
+    found: list[list[list[Document]]] = []
+    figures: list[list[dict[str, Any]]] = []
+    costs: list[dict[str, Any]] = []
+    for system in systems:
+        cost: dict[str, Any] = {}
+        if is_predictions(system):
+            rows = [given(system, data[0], descriptions[0], threshold, None)]
+        else:
+            tagger, cost = load_tagger(system, device, threshold)
+            rows = [evaluate(tagger, path, about) for path, about in zip(data, descriptions, strict=True)]
+            words = sum(result["words"] for result, _ in rows)
+            cost["words_per_second"] = round(words / sum(result["speed"]["seconds"] for result, _ in rows), 1)
+        costs.append(cost)
+        figures.append([result for result, _ in rows])
+        found.append([tagged for _, tagged in rows])
+    names = short(systems)
+    results: list[dict[str, Any]] = []
+    for k, (path, corpus) in enumerate(zip(data, corpora, strict=True)):
+        labels = list(dict.fromkeys(label for own in figures for label in own[k]["annotates"]))
+        drawn = [sides(corpus, own[k]) for own in found]
+        pairs: list[dict[str, Any]] = [
+            {"first": names[0], "second": name, "figures": differences(gold, drawn[0][1], other, labels, samples)}
+            for name, (gold, other) in zip(names[1:], drawn[1:], strict=True)
+        ]
+        together = [pair["figures"]["all"] for pair in pairs]
+        for row, value in zip(together, holm([row["p"] for row in together]), strict=True):
+            row["p_holm"] = value
+        scores = {name: own[k]["character_span_strict"] for name, own in zip(names, figures, strict=True)}
+        about = {key: figures[0][k][key] for key in ("name", "sha256", "articles", "words", "particles")}
+        results.append({"data": str(path), **about, "types": labels, "scores": scores, "pairs": pairs})
+    report: dict[str, Any] = {"kayan": kayan.__version__, "threshold": threshold, "systems": names, "paths": [*systems]}
+    report |= {"cost": costs, "data": results}
+    if out:
+        _write(Path(out), report, corpora, found, language)
+    return report
+
+
+def _check(systems: Sequence[str], data: Sequence[str]) -> None:
+    if len(systems) < 2:
+        raise ValueError(f"two systems or more are compared, not {len(systems)}")
+    for system in systems:
+        if systems.count(system) > 1:
+            raise ValueError(f"{system} is named twice")
+        if is_predictions(system) and len(data) > 1:
+            raise ValueError(f"{system} holds the predictions for one file; --data names {len(data)}")
+
+
+def short(paths: Sequence[str]) -> list[str]:
+    """The paths without the folders at the start and the end that all of them share; what remains tells them apart."""
+    parts = [Path(path).parts for path in paths]
+    least = min(len(part) for part in parts) - 1
+    head = next((i for i in range(least) if len({part[i] for part in parts}) > 1), least)
+    tail = next((i for i in range(least - head) if len({part[-1 - i] for part in parts}) > 1), least - head)
+    return ["/".join(part[head : len(part) - tail]) for part in parts]
+
+
+def outcomes(gold: Document, first: Document, second: Document) -> list[list[Any]]:
+    """The places of an article where any of the three marks something, as `brief` writes them: which of the two systems
+    (`OUTCOMES`) has exactly the gold mentions there."""
+    cases = []
+    for ours, *others in components(gold.spans, first.spans, second.spans):
+        right = {(span.start, span.end, span.label) for span in ours}
+        one, two = ({(span.start, span.end, span.label) for span in spans} == right for spans in others)
+        kind = "both" if one and two else "first" if one else "second" if two else "neither"
+        cases.append(brief(kind, ours, *others))
+    return cases
+
+
+def _write(
+    out: Path,
+    report: Mapping[str, Any],
+    corpora: Sequence[Corpus],
+    found: Sequence[Sequence[Sequence[Document]]],
+    language: str,
+) -> None:
+    with replacing(out / "compare.json") as file:
+        json.dump(report, file, ensure_ascii=False, indent=2)
+        file.write("\n")
+    with replacing(out / "compare.md") as file:
+        file.write(markdown(report))
+    with replacing(out / "compare.html") as file:
+        file.write(page(report, corpora, found, language))
+    for i, own in enumerate(found, 1):
+        for k, documents in enumerate(own, 1):
+            jsonl.write(out / f"predictions-system{i}-data{k}.jsonl", documents)
+
+
+def matrix(report: Mapping[str, Any]) -> list[list[str]]:
+    """A header, then a row a system: F1 with its 95 % interval on every corpus, millions of parameters, words a second."""
+    table = [["system", *(result["name"] for result in report["data"]), "million parameters", "words a second"]]
+    for name, cost in zip(report["systems"], report["cost"], strict=True):
+        cells = []
+        for result in report["data"]:
+            micro = result["scores"][name]["micro"]
+            low, high = micro["f1_interval_95"]
+            cells.append(f"{micro['f1']:.3f} ({low:.3f}–{high:.3f})")
+        cells += [f"{cost['parameters'] / 1e6:.1f}", f"{cost['words_per_second']:,.0f}"] if cost else ["–", "–"]
+        table.append([name, *cells])
+    return table
+
+
+def verdicts(result: Mapping[str, Any]) -> list[list[str]]:
+    """A header, then all types and each type of every pair: scores, difference, interval, p-values."""
+    table = [["against", "type", "gold", "first", "second", "difference", "95 % interval", "p", "p, Holm"]]
+    for pair in result["pairs"]:
+        for label, row in pair["figures"].items():
+            low, high = row["interval"]
+            figures = [f"{value:.3f}" for value in row["f1"]] + [f"{row['difference']:+.3f}"]
+            trust = [f"{low:+.3f} to {high:+.3f}", f"{row['p']:.4f}", f"{row['p_holm']:.4f}"]
+            table.append([pair["second"], label, str(row["gold"]), *figures, *trust])
+    return table
+
+
+_NOTE = (
+    "Difference: second minus first, exact spans. Interval: paired bootstrap over articles. p: approximate randomisation by "
+    "article, two-sided; Holm's correction over the types of a pair, and over the pairs for all types together."
+)
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The comparison as Markdown."""
+    parts = [
+        f"# Comparison with {report['systems'][0]}\n",
+        f"kayan {report['kayan']}, threshold {report['threshold']}.\n",
+    ]
+    parts += [*_table(matrix(report)), "", _NOTE]
+    for result in report["data"]:
+        parts += [f"\n## {result['name']}\n", f"`{result['data']}`, SHA-256 `{result['sha256']}`.\n"]
+        parts += _table(verdicts(result))
+    return "\n".join(parts) + "\n"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]
+
+
+def terminal(report: Mapping[str, Any]) -> str:
+    """The comparison as plain text."""
+    parts = _columns(matrix(report))
+    for result in report["data"]:
+        parts += [f"\n{result['data']}: against {report['systems'][0]}", *_columns(verdicts(result))]
+    return "\n".join(parts)
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
+def page(
+    report: Mapping[str, Any],
+    corpora: Sequence[Corpus],
+    found: Sequence[Sequence[Sequence[Document]]],
+    language: str = "ar",
+) -> str:
+    """The comparison as one page. Raises as `eval.page.render` does."""
+    texts = read_texts(language)
+    results = []
+    for k, (corpus, result) in enumerate(zip(corpora, report["data"], strict=True)):
+        drawn = [sides(corpus, own[k]) for own in found]
+        gold, first = drawn[0]
+        pairs = []
+        for pair, (_, second) in zip(result["pairs"], drawn[1:], strict=True):
+            kinds = {name: texts["outcomes"][name].format(**pair) for name in OUTCOMES}
+            articles = [
+                {"id": one.id, "text": one.text, "cases": outcomes(one, *both)}
+                for one, *both in zip(gold, first, second, strict=True)
+            ]
+            named = {"gold": texts["gold"], "predicted": pair["first"], "other": pair["second"]}
+            counts = {name: sum(case[0] == name for one in articles for case in one["cases"]) for name in OUTCOMES}
+            data = browsed(named, kinds, ["both", "neither"], articles)
+            chart = svg(lambda axes, rows=pair["figures"]: _forest(axes, rows), 4.6, 2.6)  # type: ignore[misc]
+            pairs.append(
+                {**pair, "browse_json": data, "kinds": kinds, "counts": counts, "sides": named, "chart": chart}
+            )
+        results.append({**result, "pairs": pairs})
+    return render("compare.html", texts, report=report, results=results, matrix=matrix(report)[1:])
+
+
+def _forest(axes: Any, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    names = list(rows)[::-1]
+    middle = [100 * rows[name]["difference"] for name in names]
+    low, high = ([100 * rows[name]["interval"][end] for name in names] for end in (0, 1))
+    spread = [
+        [max(0, m - a) for m, a in zip(middle, low, strict=True)],
+        [max(0, b - m) for m, b in zip(middle, high, strict=True)],
+    ]
+    axes.axvline(0, color="#1c1c1c", linewidth=0.8)
+    axes.errorbar(
+        middle, range(len(names)), xerr=spread, fmt="o", color="#0a5a8a", elinewidth=1.4, capsize=3, markersize=4
     )
-    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
-    return {
-        "difference": float(f1(b.sum(axis=0)) - f1(a.sum(axis=0))),
-        "interval": [float(low), float(high)],
-        "level": level,
-        "share_better": float((differences > 0).mean() + (differences == 0).mean() / 2),
-        "resamples": n,
-    }
-
-
-def randomisation(a: np.ndarray, b: np.ndarray, n: int = SAMPLES, seed: int = 0) -> float:
-    """p-value, two-sided, of the hypothesis that the two systems are exchangeable: each article's counts are swapped at
-    random (approximate randomisation, Noreen 1989; Yeh 2000). (1 + swaps at least as far apart) / (1 + n).
-
-    a, b: as in `paired_bootstrap`. Articles on which the two do not differ weigh nothing.
-    """
-    _check(a, b)
-    observed = abs(f1(b.sum(axis=0)) - f1(a.sum(axis=0)))
-    delta, both = (b - a).astype(float), (a + b).sum(axis=0)
-    rng = np.random.default_rng(seed)
-    reached, step = 0, max(1, 4_000_000 // max(1, len(a)))
-    for first in range(0, n, step):
-        signs = rng.integers(0, 2, size=(min(step, n - first), len(a)), dtype=np.int8) * 2 - 1
-        swapped = signs.astype(np.float32) @ delta.astype(np.float32)
-        reached += int((abs(f1((both + swapped) / 2) - f1((both - swapped) / 2)) >= observed - 1e-6).sum())
-    return (1 + reached) / (1 + n)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for having asked several questions (Holm 1979), in the order given."""
-    corrected = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = highest
-    return corrected
-
-
-def compare(
-    gold: Sequence[Document],
-    a: Sequence[Document],
-    b: Sequence[Document],
-    labels: Sequence[str],
-    n: int = SAMPLES,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Everything about two systems on the same articles: scores, difference with interval, p-value, for all types together
-    and each (those Holm-corrected among themselves), and the mentions that only one of them has right.
-
-    Raises `ValueError` where the articles are not the same.
-    """
-    scorers = SpanScorer(labels), SpanScorer(labels)
-    for one, first, second in zip(gold, a, b, strict=True):
-        scorers[0].add(one, first)
-        scorers[1].add(one, second)
-    arrays = [scorer.array() for scorer in scorers]
-    rows = {"all": [array.sum(axis=1) for array in arrays]}
-    rows |= {label: [array[:, k] for array in arrays] for k, label in enumerate(scorers[0].types)}
-    result: dict[str, Any] = {}
-    for name, (ours, theirs) in rows.items():
-        if not (ours[:, 1:].any() or theirs[:, 1:].any()):
-            continue
-        result[name] = {
-            "gold": int(ours[:, 2].sum()),
-            "f1": [float(f1(ours.sum(axis=0))), float(f1(theirs.sum(axis=0)))],
-            **paired_bootstrap(ours, theirs, n, seed),
-            "p": randomisation(ours, theirs, n, seed),
-        }
-    types = [name for name in result if name != "all"]
-    for name, value in zip(types, holm([result[name]["p"] for name in types]), strict=True):
-        result[name]["p_holm"] = value
-    return {"figures": result, "wins": wins(gold, a, b)}
-
-
-def wins(gold: Sequence[Document], a: Sequence[Document], b: Sequence[Document]) -> list[dict[str, Any]]:
-    """Gold mentions that exactly one side has right, and wrong predictions that exactly one side makes; `better` is the
-    number (0 or 1) of the side that does well."""
-    rows = []
-    for one, *sides in zip(gold, a, b, strict=True):
-        found = [{pair.gold for pair in match_strict(one.spans, side.spans)} for side in sides]
-        for number in sorted(found[0] ^ found[1]):
-            rows.append(_row(one, one.spans[number], "found", int(number in found[1])))
-        right = {_key(span) for span in one.spans}
-        wrong = [{_key(span): span for span in side.spans if _key(span) not in right} for side in sides]
-        for key in sorted(wrong[0].keys() ^ wrong[1].keys()):
-            rows.append(_row(one, wrong[0].get(key) or wrong[1][key], "spurious", int(key in wrong[0])))
-    return rows
-
-
-def _key(span: Span) -> tuple[int, int, str]:
-    return span.start, span.end, span.label
-
-
-def _row(document: Document, span: Span, kind: str, better: int) -> dict[str, Any]:
-    row = {"article": document.id, "start": span.start, "end": span.end, "label": span.label, "text": span.text}
-    return row | {"kind": kind, "better": better}
-
-
-def _check(a: np.ndarray, b: np.ndarray) -> None:
-    if a.shape != b.shape or a.ndim != 2 or a.shape[1] != 3 or not len(a):
-        raise ValueError(f"two arrays of shape (articles, 3) are needed, not {a.shape} and {b.shape}")
+    axes.set_yticks(range(len(names)), names)
+    axes.grid(axis="x", alpha=0.3)

@@ -71,21 +71,21 @@ def classify(gold: Document, predicted: Document) -> list[Case]:
             else:
                 left.append(span)
         ours, theirs = left, [span for spans in waiting.values() for span in spans]
-    for some_gold, some_predicted in _components(ours, theirs):
+    for some_gold, some_predicted in components(ours, theirs):
         cases += _component(gold.text, some_gold, some_predicted)
     return sorted(cases, key=lambda case: (case.start, case.end, case.kind))
 
 
-def _components(gold: Sequence[Span], predicted: Sequence[Span]) -> list[tuple[list[Span], list[Span]]]:
-    """Groups of mentions that no gap separates."""
-    groups: list[tuple[list[Span], list[Span]]] = []
+def components(*sides: Sequence[Span]) -> list[tuple[list[Span], ...]]:
+    """Groups of mentions that no gap separates, each with a list a side."""
+    groups: list[tuple[list[Span], ...]] = []
     reach = -1
     for _, _, side, span in sorted(
-        ((span.start, span.end, side, span) for side, spans in enumerate((gold, predicted)) for span in spans),
+        ((span.start, span.end, side, span) for side, spans in enumerate(sides) for span in spans),
         key=lambda entry: entry[:3],
     ):
         if span.start >= reach:
-            groups.append(([], []))
+            groups.append(tuple([] for _ in sides))
         groups[-1][side].append(span)
         reach = max(reach, span.end)
     return groups

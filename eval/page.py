@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.errors import Case, classify
+from eval.errors import classify
 from kayan.document import Document, Span
 
 if TYPE_CHECKING:
@@ -25,17 +25,43 @@ def page(
     report: Mapping[str, Any], pairs: Sequence[tuple[Sequence[Document], Sequence[Document]]], language: str = "ar"
 ) -> str:
     """The page of a report (`eval.report.run`) and, for each of its data sets, the gold and predicted articles scored.
+    Raises as `render` does."""
+    texts = read_texts(language)
+    kinds = {name: text[0] for name, text in texts["kinds"].items()}
+    results = []
+    for result, (gold, predicted) in zip(report["data"], pairs, strict=True):
+        shown = [
+            {
+                "id": one.id,
+                "text": one.text,
+                "cases": [brief(c.kind, c.gold, c.predicted) for c in classify(one, found)],
+            }
+            for one, found in zip(gold, predicted, strict=True)
+        ]
+        data = browsed({"gold": texts["gold"], "predicted": texts["predicted"]}, kinds, ["correct"], shown)
+        more = {"lines": lines(result), "charts": charts(result), "browse_json": data, "kinds": kinds}
+        cost = {**result.get("speed", {}), **report.get("cost", {})}
+        results.append({"robustness": None, **result, **more, "cost": cost})
+    return render("report.html", texts, report=report, results=results, least=LEAST)
 
-    Texts of articles stand in it as data and are set as text by the script, never as markup. Raises `ValueError` for an
-    unknown language and ImportError naming the extra where jinja2 or matplotlib is missing.
+
+def read_texts(language: str) -> dict[str, Any]:
+    """What pages say in a language. Raises `ValueError` for one that they do not speak."""
+    if language not in LANGUAGES:
+        raise ValueError(f"unknown language {language!r}: the page speaks {', '.join(LANGUAGES)}")
+    texts: dict[str, Any] = json.loads((_TEMPLATES / f"{language}.json").read_text(encoding="utf-8"))
+    return texts
+
+
+def render(template: str, texts: Mapping[str, Any], **values: Any) -> str:
+    """A page from a template. Texts of articles stand in it as data and are set as text by the script, never as markup.
+
+    Raises ImportError naming the extra where jinja2 is missing.
     """
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError:
         raise ImportError("the page needs jinja2 and matplotlib: pip install 'kayan[eval]'") from None
-    if language not in LANGUAGES:
-        raise ValueError(f"unknown language {language!r}: the page speaks {', '.join(LANGUAGES)}")
-    texts = json.loads((_TEMPLATES / f"{language}.json").read_text(encoding="utf-8"))
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -43,24 +69,27 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    results = [
-        {**result, "lines": lines(result), "charts": charts(result), "articles_json": as_data(articles(*pair))}
-        for result, pair in zip(report["data"], pairs, strict=True)
-    ]
-    for result in results:
-        result.setdefault("robustness", None)
-        result.setdefault("speed", None)
-    script_texts = {key: texts[key] for key in ("kinds", "gold", "predicted", "open", "found")}
-    rendered = environment.get_template("report.html").render(
-        report=report,
-        results=results,
+    rendered = environment.get_template(template).render(
         t=texts,
-        least=LEAST,
         css=_verbatim("report.css"),
         script=_verbatim("report.js"),
-        texts_json=as_data(script_texts),
+        texts_json=as_data({key: texts[key] for key in ("open", "found")}),
+        **values,
     )
     return rendered.lstrip()
+
+
+def browsed(
+    sides: Mapping[str, str], kinds: Mapping[str, str], quiet: Sequence[str], articles: Sequence[Mapping[str, Any]]
+) -> Markup:
+    """The data of a list of mentions: its sides (a class of the style sheet → a name), its kinds of cases with the names
+    that they bear, those not shown at first, and the articles with their id, text and cases (`brief`)."""
+    return as_data({"sides": list(sides.items()), "kinds": kinds, "quiet": quiet, "articles": articles})
+
+
+def brief(kind: str, *sides: Sequence[Span]) -> list[Any]:
+    """A case: its kind, then each side's mentions as [start, end, label], with their score behind if they have one."""
+    return [kind, *([_mention(span) for span in spans] for spans in sides)]
 
 
 def lines(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -72,19 +101,6 @@ def lines(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
         if row[1]["gold"] or row[1]["predicted"]:
             rows.append(row)
     return rows
-
-
-def articles(gold: Sequence[Document], predicted: Sequence[Document]) -> list[dict[str, Any]]:
-    """What the script shows of the articles: id, text, and cases as [kind, gold, predicted], each mention as
-    [start, end, label] with its score behind if it has one."""
-
-    def brief(case: Case) -> list[Any]:
-        return [case.kind, [_mention(span) for span in case.gold], [_mention(span) for span in case.predicted]]
-
-    return [
-        {"id": one.id, "text": one.text, "cases": [brief(case) for case in classify(one, found)]}
-        for one, found in zip(gold, predicted, strict=True)
-    ]
 
 
 def _mention(span: Span) -> list[Any]:
@@ -107,15 +123,15 @@ def _verbatim(name: str) -> Markup:
     return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))
 
 
-def charts(result: Mapping[str, Any]) -> dict[str, Markup]:
+def charts(result: Mapping[str, Any]) -> dict[str, Markup | str]:
     """The charts of a data set as SVG, legible in print and without colour."""
-    drawn: dict[str, Markup] = {"types": svg(lambda axes: _types(axes, result), 4.6, 2.6)}
+    drawn: dict[str, Markup | str] = {"types": svg(lambda axes: _types(axes, result), 4.6, 2.6)}
     if result["calibration"] and result["calibration"]["curve"]:
         drawn["reliability"] = svg(lambda axes: _reliability(axes, result["calibration"]), 3.4, 3.2)
         drawn["threshold"] = svg(lambda axes: _threshold(axes, result["calibration"]), 3.8, 3.2)
     if result.get("robustness"):
         drawn["robustness"] = svg(lambda axes: _robustness(axes, result["robustness"]), 4.6, 3.4)
-    return {name: drawn.get(name, "") for name in ("types", "reliability", "threshold", "robustness")}  # type: ignore[misc]
+    return {name: drawn.get(name, "") for name in ("types", "reliability", "threshold", "robustness")}
 
 
 def svg(draw: Callable[[Axes], None], width: float, height: float) -> Markup:
@@ -142,7 +158,7 @@ def svg(draw: Callable[[Axes], None], width: float, height: float) -> Markup:
 
 
 def _types(axes: Axes, result: Mapping[str, Any]) -> None:
-    rows = lines(result)[::-1]
+    rows: list[Any] = lines(result)[::-1]
     places = range(len(rows))
     f1 = [row[1]["f1"] for row in rows]
     axes.barh(places, f1, color=["#1c1c1c" if row[0] == "all" else "#9fb8c8" for row in rows], height=0.62)

@@ -13,6 +13,8 @@ from typing import Any
 import kayan
 from eval.calibration import figures as calibration
 from eval.calibration import scored
+from eval.cost import load as load_tagger
+from eval.cost import peak_megabytes
 from eval.errors import NONE, classify, confusion, tally
 from eval.page import page
 from eval.predictions import is_predictions, read
@@ -184,7 +186,7 @@ def run(
         results.append(result)
         predictions.append(tagged)
     else:
-        tagger = Tagger.load(checkpoint, device=device, threshold=threshold)
+        tagger, report["cost"] = load_tagger(checkpoint, device, threshold)
         report["policy"] = tagger.policy.to_json()
         for path in data:
             result, tagged = evaluate(tagger, path, corpus, seen)
@@ -192,6 +194,7 @@ def run(
                 result["robustness"] = robustness(tagger, path, corpus)
             results.append(result)
             predictions.append(tagged)
+        report["cost"]["peak_megabytes"] = peak_megabytes()
     for path, result in zip(data, results, strict=True):
         result["data"] = str(path)
     report["data"] = results
@@ -282,7 +285,17 @@ def terminal(report: Mapping[str, Any]) -> str:
         parts.append(f"\n{result['data']}: character-strict spans")
         parts += ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
         parts += [f"  {line}" for line in notes(result)]
+    parts += [cost_line(report["cost"])] if "cost" in report else []
     return "\n".join(parts)
+
+
+def cost_line(cost: Mapping[str, Any]) -> str:
+    """What the checkpoint costs, in one line."""
+    peak = f", at most {cost['peak_megabytes']:.0f} MB of memory" if cost["peak_megabytes"] else ""
+    return (
+        f"{cost['parameters'] / 1e6:.1f} million parameters, {cost['disk_megabytes']} MB on disk, loaded in "
+        f"{cost['load_seconds']} s{peak}"
+    )
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -290,6 +303,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     parts = [
         f"# Evaluation of {report['checkpoint']}\n",
         f"kayan {report['kayan']}, threshold {report['threshold']}.\n",
+        *([cost_line(report["cost"]) + ".\n"] if "cost" in report else []),
     ]
     for result in report["data"]:
         header, *body = rows(result)

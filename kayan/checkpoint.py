@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -93,6 +94,8 @@ class Checkpoint:
     path: Path
     policy: Policy
     config: dict[str, Any]
+    # Numbers in its weights, the proclitic head included.
+    parameters: int
 
     def tokenizer(self) -> Tokenizer:
         return Tokenizer.from_file(str(self.path / "tokenizer.json"))
@@ -148,7 +151,7 @@ def inspect(path: str | Path) -> Checkpoint:
     vocabulary = Tokenizer.from_file(str(path / "tokenizer.json")).get_vocab_size()
     if rows is not None and rows < vocabulary:
         raise CheckpointError(f"{path}: the tokenizer has {vocabulary} entries, the weights embed only {rows}")
-    return Checkpoint(path, policy, config)
+    return Checkpoint(path, policy, config, sum(math.prod(shape) for shape in shapes.values()))
 
 
 def _check_labels(path: Path, config: Mapping[str, Any], policy: Policy) -> None:

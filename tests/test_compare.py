@@ -1,59 +1,98 @@
-import numpy as np
+import json
+from pathlib import Path
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from click.testing import CliRunner
 
-from eval.compare import compare, f1, holm, paired_bootstrap, randomisation
+pytest.importorskip("torch")
+pytest.importorskip("jinja2")
+
+from eval.__main__ import compare
+from eval.compare import OUTCOMES, outcomes, short
 from kayan.document import Document, Span
-
-A = np.array([[1, 2, 2], [0, 1, 2], [2, 2, 2], [1, 1, 1]] * 10)
-B = np.array([[2, 2, 2], [1, 1, 2], [2, 2, 2], [1, 1, 1]] * 10)
-
-
-def test_the_difference_is_that_of_the_whole_and_the_same_draws_serve_both() -> None:
-    result = paired_bootstrap(A, B, n=500)
-    assert result["difference"] == pytest.approx(f1(B.sum(axis=0)) - f1(A.sum(axis=0)))
-    assert result["interval"][0] > 0
-    assert result["share_better"] == 1.0
-    alone = paired_bootstrap(A, A, n=500)
-    assert alone["interval"] == [0, 0], "unpaired draws would differ"
-    assert alone["share_better"] == 0.5
+from kayan.formats import jsonl
+from tests.conftest import marked
+from tests.test_page import HOSTILE, Reader
 
 
-def test_randomisation_equals_the_exact_test_on_few_articles() -> None:
-    a, b = np.array([[0, 1, 1], [1, 1, 1], [0, 1, 1]]), np.array([[1, 1, 1], [1, 1, 1], [1, 1, 1]])
-    # Two articles differ: of the four ways to swap them two are as far apart.
-    assert randomisation(a, b, n=20_000) == pytest.approx(0.5, abs=0.02)
-    assert randomisation(A, A, n=100) == 1.0
-    assert randomisation(A, B, n=1_000) < 0.01
+def test_who_is_right_at_each_place() -> None:
+    gold = marked("زار [PER علي] [LOC فاس] ثم [LOC طنجة] و[LOC تطوان]")
+    per, fes, tangier, tetouan = gold.spans
+    first = gold.with_spans([per, Span(fes.start, fes.end, "ORG"), Span(0, 3, "ORG")])
+    second = gold.with_spans([per, fes, Span(tangier.start - 1, tangier.end, "LOC"), tetouan])
+    cases = outcomes(gold, first, second)
+    assert [case[0] for case in cases] == ["second", "both", "second", "neither", "second"]
+    assert cases[0] == ["second", [], [[0, 3, "ORG"]], []], "who marks nothing where nothing is, is right"
 
 
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([]) == []
+def test_short_names_tell_systems_apart() -> None:
+    assert short(["runs/a/best", "runs/b/best"]) == ["a", "b"]
+    assert short(["starter", "runs/b/best"]) == ["starter", "runs/b/best"]
+    assert short(["runs/x.jsonl", "runs/y.jsonl"]) == ["x.jsonl", "y.jsonl"]
+    assert short(["runs/a", "runs/a/best"]) == ["a", "a/best"]
 
 
-@given(st.lists(st.floats(0, 1), max_size=8))
-def test_holm_never_lowers_and_keeps_the_order(values: list[float]) -> None:
-    corrected = holm(values)
-    assert all(new >= old and new <= 1 for new, old in zip(corrected, values, strict=True))
-    order = sorted(range(len(values)), key=lambda i: values[i])
-    assert [corrected[i] for i in order] == sorted(corrected)
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    place = HOSTILE.index("مراكش")
+    right = Document(HOSTILE, [Span(4, 7, "PER"), Span(place, place + 5, "LOC")], "a1")
+    others = [marked(f"وصل [PER علي] إلى [LOC فاس] {n}", f"a{n}") for n in range(2, 12)]
+    gold = [right, *others]
+    half = [right.with_spans(right.spans[:1]), *(one.with_spans(one.spans[:1]) for one in others)]
+    for name, documents in (("gold", gold), ("first", half), ("second", gold), ("fewer", gold[:3])):
+        jsonl.write(tmp_path / f"{name}.jsonl", documents)
+    return {name: str(tmp_path / f"{name}.jsonl") for name in ("gold", "first", "second", "fewer")}
 
 
-def test_two_systems_on_the_same_articles() -> None:
-    gold = [Document("زار علي فاس", [Span(4, 7, "PER"), Span(8, 11, "LOC")], id="a1")]
-    a = [gold[0].with_spans([Span(4, 7, "PER"), Span(0, 3, "ORG")])]
-    b = [gold[0].with_spans([Span(4, 7, "PER"), Span(8, 11, "LOC")])]
-    result = compare(gold, a, b, ("PER", "ORG", "LOC", "DATE"), n=50)
-    assert list(result["figures"]) == ["all", "PER", "ORG", "LOC"]
-    assert result["figures"]["LOC"]["f1"] == [0.0, 1.0]
-    assert [(row["text"], row["kind"], row["better"]) for row in result["wins"]] == [
-        ("فاس", "found", 1),
-        ("زار", "spurious", 1),
-    ]
+@pytest.mark.parametrize("language", ["ar", "en"])
+def test_the_command_says_which_is_better(files: dict[str, str], tmp_path: Path, language: str) -> None:
+    arguments = [files["first"], files["second"], "--data", files["gold"], "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(compare, [*arguments, "--samples", "500", "--language", language])
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "out" / "compare.json").read_text(encoding="utf-8"))
+    [pair] = report["data"][0]["pairs"]
+    assert pair["figures"]["LOC"]["f1"] == [0.0, 1.0]
+    assert pair["figures"]["PER"]["difference"] == 0
+    assert pair["figures"]["all"]["p"] < 0.01 < pair["figures"]["PER"]["p"]
+    assert "+1.000" in result.output
+    page = (tmp_path / "out" / "compare.html").read_text(encoding="utf-8")
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    data = json.loads(reader.scripts[0][1])
+    assert data["articles"][0]["text"] == HOSTILE
+    assert set(data["kinds"]) == set(OUTCOMES)
+    assert [side[1] for side in data["sides"][1:]] == ["first.jsonl", "second.jsonl"]
+    assert (tmp_path / "out" / "compare.md").read_text(encoding="utf-8").count("| second.jsonl |") >= 3
 
 
-def test_unequal_articles_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"shape \(articles, 3\)"):
-        randomisation(A, B[:3])
+def test_a_matrix_of_checkpoints_and_corpora(
+    files: dict[str, str], checkpoint: Path, corpus_file: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in checkpoint.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    arguments = [str(checkpoint), str(copy), "--data", files["gold"], "--data", str(corpus_file)]
+    result = CliRunner().invoke(compare, [*arguments, "--samples", "50", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "out" / "compare.json").read_text(encoding="utf-8"))
+    assert [one["pairs"][0]["figures"]["all"]["p"] for one in report["data"]] == [1.0, 1.0]
+    assert len(list((tmp_path / "out").glob("predictions-*.jsonl"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{first}", "--data", "{gold}"], "two systems or more"),
+        (["{first}", "{first}", "--data", "{gold}"], "is named twice"),
+        (["{first}", "{second}", "--data", "{gold}", "--data", "{gold}"], "holds the predictions for one file"),
+        (["{first}", "{fewer}", "--data", "{gold}"], "no predictions for article 'a4'"),
+        (["{first}", "{second}", "--data", "{gold}", *["--corpus", "{gold}"] * 2], "--corpus is given 2 times"),
+    ],
+)
+def test_bad_input_is_one_line(files: dict[str, str], arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(compare, [argument.format(**files) for argument in arguments])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output

@@ -6,6 +6,8 @@ from click.testing import CliRunner
 
 pytest.importorskip("torch")
 
+from transformers import AutoModelForTokenClassification
+
 from eval.__main__ import main
 from eval.report import evaluate, markdown, terminal
 from kayan import Document, Span, Tagger
@@ -98,6 +100,9 @@ def test_the_command_writes_its_report(
     assert (tmp_path / "out" / "report.md").read_text(encoding="utf-8") == markdown(report)
     predicted = jsonl.read(tmp_path / "out" / "predictions-tiny.jsonl")
     assert [document.text for document in predicted] == [document.text for document in articles]
+    weights = AutoModelForTokenClassification.from_pretrained(checkpoint).num_parameters()
+    assert report["cost"]["parameters"] == weights + 4 * 33, "the head for particles is counted too"
+    assert report["cost"]["disk_megabytes"] > 0 < report["cost"]["load_seconds"]
     low, high = report["data"][0]["character_span_strict"]["micro"]["f1_interval_95"]
     assert low <= report["data"][0]["character_span_strict"]["micro"]["f1"] <= high
 

@@ -67,10 +67,11 @@ def test_the_page_is_sound_and_articles_cannot_break_it(judged: Any, language: s
     for raw in ("<b>a1", "<i>x", "<u>mine", "<em>x", "</table></script>"):
         assert raw not in text
     articles, texts, _ = [body for _, body in reader.scripts]
-    data = json.loads(articles)
+    data = json.loads(articles)["articles"]
     assert [one["text"] for one in data] == [HOSTILE, "في فاس"]
     assert [[case[0] for case in one["cases"]] for one in data] == [["correct", "particle"], ["missed"]]
-    assert set(json.loads(texts)["kinds"]) == set(report["data"][0]["errors"])
+    assert set(json.loads(articles)["kinds"]) == set(report["data"][0]["errors"])
+    assert set(json.loads(texts)) == {"open", "found"}
     assert not re.search(r"https?://(?!www\.w3\.org|purl\.org|creativecommons\.org)", text), "nothing is fetched"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 import kayan
+from kayan.checkpoint import inspect
 from kayan.corpus import Corpus
 from kayan.formats import replacing
 from train.config import Config
@@ -175,12 +174,8 @@ def starter_card(
 ) -> str:
     """The card of the embedded checkpoint in `folder`: `measured` holds the figures of `python -m eval` by text for each
     seed, the shipped one first; `adapted` those of the adaptation stage."""
-    from safetensors import safe_open
-
-    policy = json.loads((folder / "kayan.json").read_text(encoding="utf-8"))
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    with safe_open(folder / "model.safetensors", "numpy") as weights:
-        parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    checkpoint = inspect(folder)
+    policy, config = checkpoint.policy.to_json(), checkpoint.config
     shipped, types = measured[0], policy["types"]
     lines, seqeval, by_type, particles, robust = [], [], [], [], []
     for title, result in shipped.items():
@@ -218,7 +213,7 @@ def starter_card(
     texts = ", ".join(f"`{Path(file['path']).name.split('.')[0]}` ({file['words'] / 1e6:.1f})" for file in read)
     return _STARTER.format(
         types=", ".join(types),
-        parameters=parameters / 1e6,
+        parameters=checkpoint.parameters / 1e6,
         layers=config["num_hidden_layers"],
         width=config["hidden_size"],
         pieces=config["vocab_size"],

@@ -22,13 +22,14 @@ function characters(article) {
   return article.characters;
 }
 
-/* The text between two offsets, gold mentions on a solid line, predictions under a dashed one. */
-function marked(article, from, to, here) {
+/* The text between two offsets, the mentions of each side on a line of its own. */
+function marked(article, sides, from, to, here) {
   const text = characters(article);
   const spans = [];
-  for (const [, gold, predicted] of article.cases) {
-    for (const [start, end, label] of gold) spans.push({ start, end, label, side: "gold" });
-    for (const [start, end, label, score] of predicted) spans.push({ start, end, label, score, side: "predicted" });
+  for (const [, ...parts] of article.cases) {
+    parts.forEach((part, number) => {
+      for (const [start, end, label, score] of part) spans.push({ start, end, label, score, side: sides[number][0] });
+    });
   }
   const inside = spans.filter((span) => span.start < to && span.end > from);
   const cuts = new Set([from, to]);
@@ -48,14 +49,14 @@ function marked(article, from, to, here) {
     result.append(names.length ? element("i", { class: names.join(" ") }, piece) : piece);
     for (const span of cover.filter((span) => span.end === end)) {
       const score = span.score === undefined || span.score === null ? "" : " " + span.score.toFixed(2);
-      result.append(element(span.side === "gold" ? "sub" : "sup", {}, " " + span.label + score + " "));
+      result.append(element(span.side === "gold" ? "sub" : "sup", { class: "of-" + span.side }, " " + span.label + score + " "));
     }
   }
   return result;
 }
 
 function browse(section) {
-  const articles = JSON.parse(section.querySelector("script[type='application/json']").textContent);
+  const { sides, kinds, quiet, articles } = JSON.parse(section.querySelector("script[type='application/json']").textContent);
   const form = section.querySelector("form");
   const list = section.querySelector("ol.cases");
   const more = section.querySelector("button.more");
@@ -63,13 +64,13 @@ function browse(section) {
   const rows = [];
   articles.forEach((article, number) => {
     for (const one of article.cases) {
-      const [kind, gold, predicted] = one;
-      const spans = [...gold, ...predicted];
+      const [kind, ...parts] = one;
+      const spans = parts.flat();
       const start = Math.min(...spans.map((span) => span[0]));
       const end = Math.max(...spans.map((span) => span[1]));
       const labels = new Set(spans.map((span) => span[2]));
-      const score = Math.max(-1, ...predicted.map((span) => span[3] ?? -1));
-      rows.push({ article, number, kind, gold, predicted, start, end, labels, score });
+      const score = Math.max(-1, ...spans.map((span) => span[3] ?? -1));
+      rows.push({ article, number, kind, parts, start, end, labels, score });
     }
   });
   let chosen = [];
@@ -80,14 +81,14 @@ function browse(section) {
     const from = Math.max(0, row.start - 90);
     const to = Math.min(size, row.end + 90);
     const name = (span) => span[2] + " «" + characters(row.article).slice(span[0], span[1]).join("") + "»";
-    const say = (word, spans) => (spans.length ? texts[word] + ": " + spans.map(name).join("، ") : "");
+    const say = (spans, number) =>
+      element("span", {}, spans.length ? sides[number][1] + ": " + spans.map(name).join("، ") : "");
     return element(
       "li", {},
       element("div", { class: "what" },
-        element("strong", {}, texts.kinds[row.kind][0]),
-        element("span", {}, say("gold", row.gold)), element("span", {}, say("predicted", row.predicted)),
+        element("strong", {}, kinds[row.kind]), ...row.parts.map(say),
         element("button", { type: "button", onclick: () => view(row.number, row) }, texts.open + " " + row.article.id)),
-      element("div", { class: "text" }, from > 0 ? "… " : "", marked(row.article, from, to, [row.start, row.end]), to < size ? " …" : ""),
+      element("div", { class: "text" }, from > 0 ? "… " : "", marked(row.article, sides, from, to, [row.start, row.end]), to < size ? " …" : ""),
     );
   }
 
@@ -104,7 +105,7 @@ function browse(section) {
     const type = form.elements.type.value;
     const words = form.elements.words.value.trim();
     chosen = rows.filter((row) =>
-      (kind === "*" || (kind === "" ? row.kind !== "correct" : row.kind === kind)) &&
+      (kind === "*" || (kind === "" ? !quiet.includes(row.kind) : row.kind === kind)) &&
       (type === "" || row.labels.has(type)) &&
       (words === "" || characters(row.article).slice(row.start, row.end).join("").includes(words)));
     if (form.elements.order.value === "score") chosen.sort((a, b) => b.score - a.score);
@@ -120,7 +121,7 @@ function browse(section) {
     current = (number + articles.length) % articles.length;
     const article = articles[current];
     dialog.querySelector("h3").textContent = article.id;
-    body.replaceChildren(marked(article, 0, characters(article).length, row && [row.start, row.end]));
+    body.replaceChildren(marked(article, sides, 0, characters(article).length, row && [row.start, row.end]));
     if (!dialog.open) dialog.showModal();
     (body.querySelector(".here") ?? dialog).scrollIntoView({ block: "center" });
   }
