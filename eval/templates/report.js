@@ -129,7 +129,7 @@ function browse(section) {
   dialog.querySelector(".previous").addEventListener("click", () => view(current - 1));
   dialog.querySelector(".next").addEventListener("click", () => view(current + 1));
 
-  form.addEventListener("input", refresh);
+  for (const event of ["input", "change"]) form.addEventListener(event, refresh);
   form.addEventListener("submit", (event) => event.preventDefault());
   more.addEventListener("click", extend);
   for (const button of document.querySelectorAll(`button[data-section="${section.id}"]`)) {
