@@ -433,6 +433,21 @@ def test_strict_scores_equal_seqeval(metric: type[Any], seed: int) -> None:
     )
 
 
+TAG_PAIRS = st.lists(
+    st.tuples(*[st.sampled_from(["O"] * 4 + ["B-PER", "I-PER", "B-LOC", "I-LOC", "E-LOC"])] * 2), min_size=1
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(TAG_PAIRS, min_size=1, max_size=4))
+def test_runs_outside_mentions_weigh_nothing(metric: type[Any], sentences: list[list[tuple[str, str]]]) -> None:
+    from seqeval.metrics import f1_score
+
+    references, predictions = ([[pair[side] for pair in pairs] for pairs in sentences] for side in (0, 1))
+    scores = metric("default").compute(predictions=predictions, references=references)
+    assert scores["overall_f1"] == pytest.approx(f1_score(references, predictions, zero_division=0))
+
+
 def spans_of(tags: list[str]) -> list[Span]:
     """The mentions of well-formed IOB2 tags over `WORDS`."""
     spans: list[Span] = []
