@@ -261,7 +261,7 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     if particles["particles_total"]:
         lines.append(
             f"mentions behind a particle: {particles['particles_right']} of {particles['particles_total']} start at the "
-            f"right letter ({particles['accuracy']:.3f}); of the {particles['particles_found']} found, "
+            f"right letter ({particles['accuracy']:.3f}); of the {particles['particles_found']} found in the right word, "
             f"{particles['accuracy_found']:.3f}"
         )
     lines.append(f"particles: {result['particles']}")

@@ -85,7 +85,7 @@ class Particles(_Additive):
     """Where mentions behind an attached particle («بمراكش») begin.
 
     total: gold mentions with a particle before them in the same written word (`kayan.words.has_particle`)
-    found: those paired with a prediction by the strategy `type`
+    found: those paired by the strategy `type` with a prediction that begins in the same written word
     right: those whose paired prediction starts at exactly the gold's first character
     """
 
@@ -100,7 +100,7 @@ class Particles(_Additive):
 
     @property
     def accuracy_found(self) -> float:
-        """right / found: the share among the mentions that were found, the particle alone; 0.0 where none was."""
+        """right / found: the cut alone, where the right word was found; 0.0 where none was."""
         return self.right / self.found if self.found else 0.0
 
 
@@ -196,7 +196,10 @@ class SpanScorer:
         starts = {i: predicted.spans[j].start for i, j, _ in pairs["type"]}
         for i, span in zip(sides[0], spans[0], strict=True):
             if span.start and not gold.text[span.start - 1].isspace() and has_particle(gold, span):
-                self.particles += Particles(int(starts.get(i) == span.start), int(i in starts), 1)
+                start = starts.get(i)
+                between = " " if start is None else gold.text[min(start, span.start) : max(start, span.start)]
+                in_word = not any(char.isspace() for char in between)
+                self.particles += Particles(int(start == span.start), int(in_word), 1)
         self.articles.append(gold.id)
         self._counts.append(dict(counts))
         return pairs

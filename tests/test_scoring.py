@@ -296,6 +296,9 @@ def test_particles() -> None:
     # A right start is enough, the end is another matter.
     scorer += score([spans["مراكش"]], [Span(spans["مراكش"].start, spans["مراكش"].end - 2, "LOC")], text)
     assert scorer.particles == Particles(2, 3, 4)
+    # A mention that begins a word early says nothing about the cut.
+    scorer += score([spans["مراكش"]], [Span(0, spans["مراكش"].end, "LOC")], text)
+    assert scorer.particles == Particles(2, 3, 5)
 
 
 def test_bootstrap_equals_resampling_one_by_one() -> None:

@@ -199,7 +199,7 @@ def starter_card(
         if own["particles_total"]:
             particles.append(
                 f"{title}: {own['particles_right']} of {own['particles_total']} mentions behind one start at the right "
-                f"letter, {own['accuracy_found']:.3f} of those found"
+                f"letter; of the {own['particles_found']} found in the right word, {own['accuracy_found']:.3f} are cut right"
             )
         if "robustness" in result:
             robust += ["", f"{title}, perturbed (`kayan.perturb`), points of F1 lost:", ""]
