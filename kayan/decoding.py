@@ -76,6 +76,26 @@ def decode(
     return articles
 
 
+# Marks that open a quotation or a bracket, and the one that closes it.
+_PAIRS = {"«": "»", "“": "”", '"': '"', "(": ")", "[": "]"}
+
+
+def _closed(text: str, found: Sequence[tuple[int, int]], path: np.ndarray, first: int, stop: int) -> int:
+    """The end of a mention in words, so that it leaves an opening mark at its end («جمعية “») and takes the mark along that
+    closes what it opened («مؤتمر الأطراف (كوب 30)»)."""
+
+    def is_open(mark: str) -> bool:
+        inside = text[found[first][0] : found[stop - 1][1]]
+        return inside.count(mark) % 2 == 1 if _PAIRS[mark] == mark else inside.count(mark) > inside.count(_PAIRS[mark])
+
+    while stop - first > 1 and (last := text[slice(*found[stop - 1])]) in _PAIRS and is_open(last):
+        stop -= 1
+    if stop < len(path) and path[stop] == 0:
+        following = text[slice(*found[stop])]
+        stop += any(following == close and is_open(mark) for mark, close in _PAIRS.items())
+    return stop
+
+
 def _spans(
     text: str,
     found: Sequence[tuple[int, int]],
@@ -107,7 +127,8 @@ def _spans(
             certainty = float(rows.max() - np.logaddexp.reduce(rows))
         start = mention_start(text, word, particles)
         score = span_score(log_p, first, stop, tag, certainty)
-        spans.append(Span(start, found[stop - 1][1], schema.tags[tag][2:], score))
+        last = _closed(text, found, path, first, stop) - 1
+        spans.append(Span(start, found[last][1], schema.tags[tag][2:], score))
         first = stop
     return spans
 

@@ -1,4 +1,5 @@
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -59,6 +60,23 @@ def test_no_particle_is_cut_after_a_preposition() -> None:
         assert text[span.start : span.end] == expected
     [span] = one_article("في: بفاس", [(0, 2), (2, 3), (4, 8)], [rows[0], *rows], [counts[0], *counts])
     assert span.start == 5, "a colon stands between"
+
+
+@pytest.mark.parametrize(
+    ("text", "tags", "expected"),
+    [
+        ("جمعية “ أمل ”", "BIBO", ["جمعية", "أمل"]),
+        ("مؤتمر ( كوب )", "BIIO", ["مؤتمر ( كوب )"]),
+        ('صندوق " أمل "', "BIIO", ['صندوق " أمل "']),
+        ("( كوب )", "OBO", ["كوب"]),
+        ("صندوق « أمل )", "BIIO", ["صندوق « أمل"]),
+        ("“ كوب”", "BO", ["“"]),
+    ],
+)
+def test_quotations_and_brackets_close(text: str, tags: str, expected: list[str]) -> None:
+    words = [(found.start(), found.end()) for found in re.finditer(r"\w+|[^\w\s]", text)][: len(tags)]
+    rows = [[9.0 * (tag == name) for name in "OBI"] + [0, 0] for tag in tags]
+    assert [text[span.start : span.end] for span in one_article(text, words, rows, None)] == expected
 
 
 def test_particles_are_cut_only_where_the_letters_allow() -> None:
