@@ -147,6 +147,7 @@ def test_no_candidate_glues_a_particle_to_a_word_that_stands_alone() -> None:
     counts = Counter({"▁مراكش": 90, "▁بمراكش": 40, "▁وبمراكش": 30, "▁برلمان": 50, "▁نادرة": 3})
     found = candidates(["▁بم", "▁بمراكش", "راكش", "13م"], counts)
     assert found == {"▁بم", "راكش", "▁مراكش", "مراكش", "▁برلمان", "برلمان"}
+    assert candidates(["▁بم", "▁بمراكش", "راكش", "13م"], counts, grow=False) == {"▁بم", "راكش"}
 
 
 def test_the_new_vocabulary_covers_the_text_and_has_the_size(packed: Packed) -> None:

@@ -61,6 +61,7 @@ def test_the_pool_takes_no_glued_particle() -> None:
 
 def test_a_list_of_names_joins_the_pool(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("ليلى أيت  بها\nم\n\nإدريس\n", encoding="utf-8")
-    grown = with_names(POOL, {"PER": str(tmp_path / "names.txt")})
-    assert grown == {"LOC": ["تيزنيت"], "PER": ["إدريس", "بها", "سلمى أوعلي", "ليلى أيت بها"]}
+    (tmp_path / "more.txt").write_text("إدريس\nبرادة\n", encoding="utf-8")
+    grown = with_names(POOL, {"PER": [tmp_path / "names.txt", tmp_path / "more.txt"]})
+    assert grown == {"LOC": ["تيزنيت"], "PER": ["إدريس", "برادة", "بها", "سلمى أوعلي", "ليلى أيت بها"]}
     assert POOL["PER"] == ["سلمى أوعلي"]

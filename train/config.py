@@ -87,8 +87,8 @@ class Data(Section):
     root: str = "."
     train: Annotated[list[CorpusFile], Field(min_length=1)]
     validation: Annotated[list[CorpusFile], Field(min_length=1)]
-    # PER, LOC or ORG → a text file with one name a line: `training.swap` puts them in too.
-    names: dict[Literal["PER", "LOC", "ORG"], str] = {}
+    # PER, LOC or ORG → text files with one name a line: `training.swap` puts them in too.
+    names: dict[Literal["PER", "LOC", "ORG"], list[str]] = {}
 
 
 class Training(Section):

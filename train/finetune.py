@@ -308,8 +308,9 @@ def _rows(
     chooser = random.Random(config.training.seed)
     pool = mention_pool(corpora) if config.training.swap else {}
     if pool:
-        names: dict[str, str] = {label: str(under(path, config.data.root)) for label, path in config.data.names.items()}
-        pool = with_names(pool, names)
+        root = config.data.root
+        lists = {label: [under(path, root) for path in paths] for label, paths in config.data.names.items()}
+        pool = with_names(pool, lists)
     table = to_datasets({corpus.name + str(i): [corpus] for i, corpus in enumerate(corpora)})
     for corpus, entry, articles in zip(corpora, config.data.train, table.values(), strict=True):
         documents = [from_row(article) for article in articles]

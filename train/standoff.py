@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,14 +26,15 @@ class Join(Section):
     stage: Literal["join"]
     # A file of JSON lines, articles with their spans.
     output: str
-    annotations: str
+    annotations: Annotated[list[str], Field(min_length=1)]
     # Put before relative paths of texts.
     root: str = "."
     # Files in which the articles stand, as in `train.rawtext`.
     texts: Annotated[list[str], Field(min_length=1)]
 
     def run(self, resume: bool) -> dict[str, Any]:
-        documents = join(self.annotations, [Path(self.root) / path for path in self.texts])
+        texts = [Path(self.root) / path for path in self.texts]
+        documents = join(self.annotations, texts)
         Path(self.output).parent.mkdir(parents=True, exist_ok=True)
         jsonl.write(self.output, documents)
         return {"articles": len(documents), "mentions": sum(len(document.spans) for document in documents)}
@@ -53,25 +54,30 @@ def detach(path: str | Path, documents: Iterable[Document]) -> None:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def join(annotations: str | Path, texts: Iterable[str | Path]) -> list[Document]:
-    """The annotated articles, in the order of the annotation file; an article's id is the start of its digest.
+def join(annotations: Iterable[str | Path], texts: Iterable[str | Path]) -> list[Document]:
+    """The annotated articles, in the order of the annotation files; an article's id is the start of its digest.
 
     Raises `FormatError` naming the line for a broken record, for an article that no file of `texts` has, and for spans
     outside its text.
     """
     known = {digest(text): text for path in texts for text in read(path)}
-    documents = []
-    for number, line in enumerate(Path(annotations).read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            record = json.loads(line)
-            mark = record["sha256"]
-            spans = [Span(span["start"], span["end"], span["label"]) for span in record["spans"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise FormatError(annotations, number, f"not an annotation record: {error!r}") from None
-        if mark not in known:
-            raise FormatError(annotations, number, f"no text has the SHA-256 {mark}; look for the version annotated")
-        try:
-            documents.append(Document(known[mark], spans, mark[:12], record.get("meta")))
-        except DocumentError as error:
-            raise FormatError(annotations, number, str(error)) from None
-    return documents
+    return [
+        _joined(path, number, line, known)
+        for path in annotations
+        for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1)
+    ]
+
+
+def _joined(path: str | Path, number: int, line: str, known: Mapping[str, str]) -> Document:
+    try:
+        record = json.loads(line)
+        mark = record["sha256"]
+        spans = [Span(span["start"], span["end"], span["label"]) for span in record["spans"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(path, number, f"not an annotation record: {error!r}") from None
+    if mark not in known:
+        raise FormatError(path, number, f"no text has the SHA-256 {mark}; look for the version annotated")
+    try:
+        return Document(known[mark], spans, mark[:12], record.get("meta"))
+    except DocumentError as error:
+        raise FormatError(path, number, str(error)) from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from kayan.corpus import Corpus
 from kayan.document import Document, Span
@@ -30,12 +32,13 @@ def mention_pool(corpora: Iterable[Corpus]) -> dict[str, list[str]]:
     return {name: sorted(texts) for name, texts in found.items() if texts}
 
 
-def with_names(pool: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> dict[str, list[str]]:
-    """The pool with the lines of a file for a type, whole, and of those of several words the last one too: the press says
+def with_names(pool: Mapping[str, Sequence[str]], names: Mapping[Any, Sequence[Path]]) -> dict[str, list[str]]:
+    """The pool with the lines of files for a type, whole, and for people of several words the last one too: the press says
     the surname alone after the first mention."""
     grown = {name: list(texts) for name, texts in pool.items()}
-    for label, path in names.items():
-        lines = dict.fromkeys(" ".join(line.split()) for line in read_text(path).splitlines())
+    for label, paths in names.items():
+        read = (line for path in paths for line in read_text(path).splitlines())
+        lines = dict.fromkeys(" ".join(line.split()) for line in read)
         last = [line.split()[-1] for line in lines if " " in line] if label == "PER" else []
         listed = [name for name in (*lines, *last) if len(name) > 2]
         grown[label] = sorted({*grown.get(label, ()), *listed})
