@@ -184,25 +184,71 @@ _CORPUS = click.option(
 @data.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
 @click.option("--types", default=None, help="Comma-separated entity types; other labels are findings.")
+@click.option(
+    "--page", type=click.Path(dir_okay=False), help="Write the findings to this HTML page, in their sentences."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_CORPUS
-def check(files: tuple[str, ...], types: str | None, corpus: str | None) -> None:
-    """Report everything that an annotator should look at; exit status 1 when there is anything.
+def check(files: tuple[str, ...], types: str | None, page: str | None, as_json: bool, corpus: str | None) -> None:
+    """Report everything that an annotator should look at, with a proposed fix; exit status 1 when there is anything.
 
-    Several FILES are checked together, so that copies of an article in two of them are found.
+    Several FILES are checked together: what is a copy, is marked otherwise or shifts between them is found.
     """
-    from kayan import corpus as corpora
+    from kayan import doctor
+    from kayan.formats import replacing
     from kayan.schema import Schema
 
     schema = Schema(tuple(types.split(","))) if types else None
-    loaded = [_load(file, corpus) for file in files]
-    documents = [document for one in loaded for document in one.documents]
-    findings = corpora.check(documents, schema)
-    for finding in findings:
-        click.echo(f"{finding.rule}: article {finding.article!r}: {finding.message}")
-    mentions = sum(len(document.spans) for document in documents)
-    click.echo(f"{len(documents)} articles, {mentions} mentions, {len(findings)} findings")
+    parts = doctor.named(files, (_load(file, corpus) for file in files))
+    findings = doctor.examine(parts, schema)
+    if page:
+        from kayan.page import findings_page
+
+        with replacing(page) as file:
+            file.write(findings_page(parts, findings))
+    if as_json:
+        click.echo(json.dumps([finding.to_dict() for finding in findings], ensure_ascii=False, indent=1))
+    else:
+        for finding in findings:
+            click.echo(str(finding))
+        articles = sum(len(part) for part in parts.values())
+        mentions = sum(len(document.spans) for part in parts.values() for document in part.documents)
+        rules = ", ".join(f"{rule} {count}" for rule, count in doctor.summary(findings).items())
+        click.echo(
+            f"{articles} articles, {mentions} mentions, {len(findings)} findings" + (f": {rules}" if rules else "")
+        )
     if findings:
         raise SystemExit(1)
+
+
+@data.command()
+@click.argument("first", type=click.Path(dir_okay=False))
+@click.argument("second", type=click.Path(dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_CORPUS
+def agree(first: str, second: str, as_json: bool, corpus: str | None) -> None:
+    """Compare two annotations of the same articles: span-F1, exact and boundary-lenient, kappa of the words, and every
+    disagreement."""
+    from kayan.agreement import agree as compare
+
+    result = compare(_load(first, corpus).documents, _load(second, corpus).documents)
+    figures = result.to_dict()
+    if as_json:
+        click.echo(json.dumps(figures, ensure_ascii=False, indent=1))
+        return
+    for one in result.disagreements:
+        click.echo(str(one))
+    low, high = figures["interval_95_by_article"]
+    click.echo(
+        f"{figures['articles']} articles, {len(result.disagreements)} disagreements\n"
+        f"span-F1 {figures['span_f1']:.3f} ({low:.3f}-{high:.3f}), boundary-lenient {figures['boundary_lenient_f1']:.3f}, "
+        f"kappa of the words {result.kappa:.3f}, of those that either marks {result.kappa_marked:.3f}"
+    )
+    for name, row in figures["types"].items():
+        click.echo(
+            f"  {name:<6} {row['first']:>5} / {row['second']:<5} span-F1 {row['span_f1']:.3f}, "
+            f"boundary-lenient {row['boundary_lenient_f1']:.3f}"
+        )
 
 
 @data.command()
@@ -232,10 +278,14 @@ def stats(files: tuple[str, ...], as_json: bool, corpus: str | None) -> None:
 @click.argument("folder", type=click.Path(file_okay=False))
 @click.option("--shares", default="train=0.8,validation=0.1,test=0.1", show_default=True)
 @click.option("--by", default=None, help="A meta field whose equal values stay in one part: source, date, …")
+@click.option("--after", default=None, help="A meta field to divide by in order, the earliest first: date.")
 @click.option("--seed", default=0, show_default=True)
 @_CORPUS
-def split(file: str, folder: str, shares: str, by: str | None, seed: int, corpus: str | None) -> None:
-    """Divide FILE into parts written to FOLDER as JSONL, whole articles only, near-copies together."""
+def split(
+    file: str, folder: str, shares: str, by: str | None, after: str | None, seed: int, corpus: str | None
+) -> None:
+    """Divide FILE into parts written to FOLDER as JSONL, whole articles only, near-copies together, each with its share
+    of every type."""
     from kayan import corpus as corpora
     from kayan.formats import jsonl
 
@@ -243,7 +293,7 @@ def split(file: str, folder: str, shares: str, by: str | None, seed: int, corpus
         wanted = {part: float(share) for part, share in (item.split("=") for item in shares.split(","))}
     except ValueError:
         raise ValueError(f"--shares must look like train=0.8,validation=0.1,test=0.1, not {shares!r}") from None
-    parts = corpora.split(_load(file, corpus).documents, wanted, seed, by)
+    parts = corpora.split(_load(file, corpus).documents, wanted, seed, by, after)
     for part, documents in parts.items():
         target = Path(folder) / f"{part}.jsonl"
         jsonl.write(target, documents)

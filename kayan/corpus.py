@@ -1,4 +1,4 @@
-"""Corpora: load with a declaration, check, describe, split; Documents to `datasets.DatasetDict`."""
+"""Corpora: load with a declaration, describe, split; Documents to `datasets.DatasetDict`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kayan.document import Document, Span
 from kayan.formats import FormatError, conll, jsonl, read_text
 from kayan.schema import Declaration, Schema, SchemaError
 from kayan.text import normalise
-from kayan.words import has_particle, particle_count, words
+from kayan.words import has_particle, words
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -28,7 +28,6 @@ _READERS: dict[str, Callable[[Path, Description], list[Document]]] = {
     "conll": lambda path, description: conll.read(path, group=description.group),
 }
 ENDINGS = {".jsonl": "jsonl", ".conll": "conll", ".txt": "conll", ".bio": "conll", ".iob": "conll", ".tsv": "conll"}
-_EDGES = frozenset(" \t\n\r\u00a0«»\"“”‘’'،؛:.!؟?,;…()[]{}ـ-–—")
 
 
 @dataclass(frozen=True)
@@ -40,19 +39,11 @@ class Corpus:
     declaration: Declaration = field(default_factory=Declaration)
     licence: str = ""
     sha256: str = ""
+    # The line of each article in its file, where it takes one line.
+    lines: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.documents)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong in a corpus: which rule found it, in which article, where, and in words."""
-
-    rule: str
-    article: str
-    message: str
-    span: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +133,10 @@ def load(path: str | Path, description: Description | None = None) -> Corpus:
     documents = _READERS[format](path, description)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     renamed = tuple(rename(document, description.labels) for document in documents)
-    return Corpus(description.name or path.stem, renamed, description.declaration, description.licence, digest)
+    lines: tuple[int, ...] = ()
+    if format == "jsonl":
+        lines = tuple(n for n, line in enumerate(read_text(path).split("\n"), 1) if line.strip())
+    return Corpus(description.name or path.stem, renamed, description.declaration, description.licence, digest, lines)
 
 
 def rename(document: Document, labels: Mapping[str, str | None]) -> Document:
@@ -201,94 +195,6 @@ def _widened(span: Span, edges: Sequence[Sequence[int]]) -> Span:
     first = bisect_right(edges, span.start, key=lambda edge: edge[1])
     last = bisect_left(edges, span.end, key=lambda edge: edge[0]) - 1
     return span if first > last else replace(span, start=edges[first][0], end=edges[last][1])
-
-
-def check(documents: Sequence[Document], schema: Schema | None = None) -> list[Finding]:
-    """Everything in the documents that an annotator should look at, in order of the articles.
-
-    Rules: empty-text, empty-id, duplicate-id, duplicate-text (equal after light normalisation), near-duplicate (half of
-    an article's eight-word runs stand in another), unknown-label, overlap, edge (a mention begins or ends with a space,
-    a quotation mark, punctuation or tatweel), inside-word (it begins or ends within a word and not behind particles),
-    odd-text (replacement or control characters), orphan-tag (an I- tag that continues nothing, from CoNLL files).
-    """
-    findings: list[Finding] = []
-    texts: dict[str, str] = {}
-    ids: set[str] = set()
-    for document in documents:
-        report = _Report(findings, document)
-        if not document.id:
-            report.add("empty-id", "the article has no id")
-        if document.id in ids:
-            report.add("duplicate-id", "another article has this id")
-        ids.add(document.id)
-        if not document.text.strip():
-            report.add("empty-text", "the article has no text")
-            continue
-        key = " ".join(normalise(document.text).text.split())
-        if key in texts:
-            report.add("duplicate-text", f"the text is that of article {texts[key]!r}")
-        texts.setdefault(key, document.id)
-        for position, char in enumerate(document.text):
-            if char == "\ufffd" or (ord(char) < 32 and char not in "\n\t\r"):
-                report.add("odd-text", f"character U+{ord(char):04X} at {position}")
-        _check_spans(report, schema)
-        _check_tags(report)
-    for i, j, share in near_duplicates(documents):
-        message = f"{share:.0%} of its eight-word runs stand in article {documents[j].id!r}"
-        findings.append(Finding("near-duplicate", documents[i].id, message))
-    order = {document.id: i for i, document in reversed(list(enumerate(documents)))}
-    return sorted(findings, key=lambda finding: order[finding.article])
-
-
-class _Report:
-    def __init__(self, findings: list[Finding], document: Document):
-        self.findings, self.document = findings, document
-
-    def add(self, rule: str, message: str, span: Span | None = None) -> None:
-        self.findings.append(Finding(rule, self.document.id, message, span))
-
-
-def _check_spans(report: _Report, schema: Schema | None) -> None:
-    document = report.document
-    pieces = words(document.text)
-    starts = {a: (a, b) for a, b in pieces}
-    ends = {b for _, b in pieces}
-    tokens = document.meta.get("tokens")
-    if tokens:  # A CoNLL token may begin or end anywhere in a written word.
-        starts.update({a: (a, b) for a, b in tokens})
-        ends.update(b for _, b in tokens)
-    last: Span | None = None
-    for span in document.spans:
-        where = f"{span.label} {span.text!r} [{span.start}, {span.end})"
-        if schema and span.label not in schema.types:
-            report.add("unknown-label", f"{where}: the types are {' '.join(schema.types)}", span)
-        if last and last.end > span.start:
-            report.add("overlap", f"{where} overlaps {last.text!r} [{last.start}, {last.end})", span)
-        last = span if last is None or span.end > last.end else last
-        if span.text[0] in _EDGES or (span.text[-1] in _EDGES and not _closed(span.text)):
-            report.add("edge", f"{where} begins or ends with a space, a quotation mark, punctuation or tatweel", span)
-        if span.start not in starts:
-            word = next(((a, b) for a, b in pieces if a < span.start < b), None)
-            if word and particle_count(document.text[slice(*word)], span.start - word[0]) is None:
-                report.add(
-                    "inside-word", f"{where} begins inside {document.text[slice(*word)]!r}, not behind particles", span
-                )
-        if span.end not in ends and any(a < span.end < b for a, b in pieces):
-            report.add("inside-word", f"{where} ends inside a word", span)
-
-
-def _closed(text: str) -> bool:
-    """Whether the last character belongs: a bracket opened inside, or the tatweel of «1446هـ»."""
-    return text.endswith("هـ") or (text.endswith(")") and text.count("(") == text.count(")"))
-
-
-def _check_tags(report: _Report) -> None:
-    tags = report.document.meta.get("tags", ())
-    breaks = {first for first, _ in report.document.meta.get("sentences", ())}
-    for i, tag in enumerate(tags):
-        if tag.startswith("I-") and (i == 0 or i in breaks or tags[i - 1][1:] != tag[1:]):
-            a, b = report.document.meta["tokens"][i]
-            report.add("orphan-tag", f"{tag} on {report.document.text[a:b]!r} continues nothing")
 
 
 def shingles(text: str, size: int = SHINGLE) -> set[int]:
@@ -353,26 +259,77 @@ def stats(documents: Sequence[Document]) -> dict[str, Any]:
 
 
 def split(
-    documents: Sequence[Document], shares: Mapping[str, float], seed: int = 0, by: str | None = None
+    documents: Sequence[Document],
+    shares: Mapping[str, float],
+    seed: int = 0,
+    by: str | None = None,
+    after: str | None = None,
 ) -> dict[str, list[Document]]:
-    """Divide articles at random into parts, whole articles only.
+    """Divide articles into parts, whole articles only, at random and stratified: each part gets its share of the articles
+    and of the mentions of every type, as nearly as whole articles allow.
 
     shares: part → share of the articles; they must sum to 1.
-    by: a key of `meta` whose equal values must stay in one part (source, date, event …). Near-duplicates (see `check`)
-        stay together always, so that no part holds a copy of another's text.
-    Parts keep the order of the input. Raises `ValueError` for shares that do not sum to 1 or articles without `by`.
+    by: a key of `meta` whose equal values must stay in one part (source, date, event …). Near-duplicates (see
+        `near_duplicates`) stay together always, so that no part holds a copy of another's text.
+    after: a key of `meta` by whose values, compared as text (ISO 8601 dates), the articles are divided in order instead:
+        the earliest to the first part, the latest to the last. Near-duplicates go with the earliest of them.
+    Parts keep the order of the input. Raises `ValueError` for shares that do not sum to 1 or articles without the key.
     """
     if not shares or any(share <= 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
         raise ValueError(f"shares must be positive and sum to 1, not {dict(shares)}")
     groups = _groups(documents, by)
-    random.Random(seed).shuffle(groups)
-    groups.sort(key=len, reverse=True)
-    wanted = {part: share * len(documents) for part, share in shares.items()}
-    filled: dict[str, list[int]] = {part: [] for part in shares}
-    for group in groups:
-        part = max(shares, key=lambda name: (wanted[name] - len(filled[name])) / wanted[name])
-        filled[part] += group
+    if after is not None:
+        filled = _in_order(documents, groups, shares, after)
+    else:
+        random.Random(seed).shuffle(groups)
+        filled = _stratified(documents, groups, shares)
     return {part: [documents[i] for i in sorted(members)] for part, members in filled.items()}
+
+
+def _in_order(
+    documents: Sequence[Document], groups: Sequence[list[int]], shares: Mapping[str, float], key: str
+) -> dict[str, list[int]]:
+    for document in documents:
+        if not isinstance(document.meta.get(key), str):
+            raise ValueError(f"article {document.id!r} has no meta[{key!r}] to order by")
+    filled: dict[str, list[int]] = {part: [] for part in shares}
+    parts, done, until = iter(shares.items()), 0, 0.0
+    part, share = next(parts)
+    until += share * len(documents)
+    for group in sorted(groups, key=lambda group: min(documents[i].meta[key] for i in group)):
+        while done + len(group) / 2 > until and (following := next(parts, None)):
+            part, share = following
+            until += share * len(documents)
+        filled[part] += group
+        done += len(group)
+    return filled
+
+
+def _stratified(
+    documents: Sequence[Document], groups: Sequence[list[int]], shares: Mapping[str, float]
+) -> dict[str, list[int]]:
+    """Iterative stratification (Sechidis et al. 2011): the groups that hold the rarest type left, most mentions of it first,
+    each to the part that lacks most of that type, or else most articles."""
+    counts = [Counter(span.label for i in group for span in documents[i].spans) for group in groups]
+    total = sum(counts, Counter[str]())
+    lacking = {part: {label: share * n for label, n in total.items()} for part, share in shares.items()}
+    articles = {part: share * len(documents) for part, share in shares.items()}
+    filled: dict[str, list[int]] = {part: [] for part in shares}
+    left = list(range(len(groups)))
+    while left:
+        remaining = sum((counts[k] for k in left), Counter[str]())
+        rarest = min(remaining, key=lambda label: (remaining[label], label), default=None)
+        chosen = sorted(
+            (k for k in left if rarest is None or counts[k][rarest]), key=lambda k: -counts[k][rarest or ""]
+        )
+        for k in chosen:
+            part = max(shares, key=lambda name: (round(lacking[name].get(rarest or "", 0), 6), articles[name]))
+            filled[part] += groups[k]
+            articles[part] -= len(groups[k])
+            for label, n in counts[k].items():
+                lacking[part][label] -= n
+        left = sorted(set(left) - set(chosen))
+    return filled
 
 
 def _groups(documents: Sequence[Document], by: str | None) -> list[list[int]]:

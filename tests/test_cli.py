@@ -100,9 +100,25 @@ def test_data_check(tmp_path: Path, corpus_file: Path) -> None:
         0,
         "6 articles, 27 mentions, 0 findings\n",
     )
-    code, shown = call("data", "check", str(corpus_file), "--types", "PER,ORG,LOC")
+    page = tmp_path / "page.html"
+    code, shown = call("data", "check", str(corpus_file), "--types", "PER,ORG,LOC", "--page", str(page))
     assert code == 1
-    assert "unknown-label: article 'tiny-0'" in shown
+    assert f"{corpus_file}:1: unknown-label: article 'tiny-0'" in shown
+    assert 'data-rule="unknown-label"' in page.read_text(encoding="utf-8")
+    code, shown = call("data", "check", str(corpus_file), "--types", "PER,ORG,LOC", "--json")
+    assert json.loads(shown)[0]["line"] == 1
+
+
+def test_data_agree(tmp_path: Path, corpus_file: Path, articles: list[Document]) -> None:
+    jsonl.write(tmp_path / "b.jsonl", [articles[0].with_spans(articles[0].spans[1:]), *articles[1:]])
+    code, shown = call("data", "agree", str(corpus_file), str(tmp_path / "b.jsonl"))
+    assert code == 0
+    assert "article 'tiny-0': only-first: PER 'كريم الوزاني' [4, 16) / nothing" in shown
+    assert "6 articles, 1 disagreements\nspan-F1 0.981" in shown
+    code, shown = call("data", "agree", str(corpus_file), str(tmp_path / "b.jsonl"), "--json")
+    assert json.loads(shown)["disagreements"][0]["kind"] == "only-first"
+    jsonl.write(tmp_path / "b.jsonl", articles[1:])
+    assert call("data", "agree", str(corpus_file), str(tmp_path / "b.jsonl"))[0] == 2
 
 
 def test_data_stats(corpus_file: Path) -> None:

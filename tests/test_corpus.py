@@ -2,80 +2,21 @@ from pathlib import Path
 
 import pytest
 
-from kayan import Declaration, Document, FormatError, Schema, SchemaError, Span
+from kayan import Declaration, Document, FormatError, Schema, SchemaError
 from kayan.corpus import (
     Description,
-    check,
     check_labels,
     from_row,
     load,
-    near_duplicates,
     read_description,
     split,
     stats,
     to_datasets,
 )
 from kayan.formats import jsonl
-from tests.conftest import TYPES, marked
+from tests.conftest import marked
 
 LONG = "أعلنت وزارة الصحة أمس عن فتح مركز جديد في المدينة يستقبل المرضى كل يوم من الصباح إلى المساء"
-
-
-def rules(*documents: Document, schema: Schema | None = None) -> list[str]:
-    return [finding.rule for finding in check(documents, schema)]
-
-
-def test_clean_articles_have_no_findings(articles: list[Document]) -> None:
-    assert check(articles, Schema(TYPES)) == []
-
-
-@pytest.mark.parametrize(
-    ("document", "rule"),
-    [
-        (marked("في [LOC فاس ]"), "edge"),
-        (marked("قال [ORG «الأهرام»]"), "edge"),
-        (marked("قال [ORG الأهرام،] أمس"), "edge"),
-        (marked("في مرا[LOC كش]"), "inside-word"),
-        (marked("في [LOC مرا]كش"), "inside-word"),
-        (marked("في [CITY فاس]"), "unknown-label"),
-        (Document("بنك المغرب", [Span(0, 10, "ORG"), Span(4, 10, "LOC")], "x"), "overlap"),
-        (Document("", id="x"), "empty-text"),
-        (Document("نص", id=""), "empty-id"),
-        (Document("ن\ufffdص", id="x"), "odd-text"),
-    ],
-)
-def test_each_rule_finds_its_case(document: Document, rule: str) -> None:
-    assert rules(document, schema=Schema(TYPES)) == [rule]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "ب[LOC مراكش]",
-        "يوم [DATE 3 رجب 1446هـ]",
-        "من [ORG بنك المغرب (الرباط)]",
-        "بـ[LOC فاس]",
-    ],
-)
-def test_what_the_rules_leave_alone(text: str) -> None:
-    assert rules(marked(text)) == []
-
-
-def test_copies_are_found_even_in_disguise() -> None:
-    first, second = Document(LONG, id="a"), Document(LONG.replace("الصحة", "الصِّحَّة"), id="b")
-    near = Document(LONG + " وأضاف المصدر نفسه أن المركز الجديد مجهز", id="c")
-    assert rules(first, second) == ["duplicate-text", "near-duplicate"]
-    [(later, earlier, share)] = near_duplicates([first, near])
-    assert (later, earlier) == (1, 0)
-    assert share == 1.0
-    assert rules(Document("أ", id="x"), Document("ب", id="x")) == ["duplicate-id"]
-
-
-def test_orphan_tags_of_a_conll_file_are_found(tmp_path: Path) -> None:
-    (tmp_path / "a.conll").write_text("أحمد B-PER\nفي O\nفاس I-LOC\nجميلة O\nوكريم B-PER\n", encoding="utf-8")
-    findings = check(load(tmp_path / "a.conll").documents)
-    assert [finding.rule for finding in findings] == ["orphan-tag"]
-    assert "فاس" in findings[0].message
 
 
 def test_stats_count_particles_and_names(articles: list[Document]) -> None:
@@ -96,6 +37,25 @@ def test_split_keeps_copies_and_groups_together(articles: list[Document]) -> Non
     parts = split(dated, {"train": 0.6, "test": 0.4}, by="date")
     days = [{d.meta["date"] for d in documents} for documents in parts.values()]
     assert not days[0] & days[1]
+
+
+def test_split_gives_every_part_its_share_of_every_type() -> None:
+    rare = [marked(f"كتاب [MISC ظل {i}]", f"m{i}") for i in range(10)]
+    often = [marked(f"في [LOC فاس] ثم [LOC طنجة] سنة {i}", f"l{i}") for i in range(40)]
+    parts = split([*rare, *often], {"train": 0.8, "validation": 0.1, "test": 0.1}, seed=1)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 40, "validation": 5, "test": 5}
+    assert [sum(d.spans[0].label == "MISC" for d in part) for part in parts.values()] == [8, 1, 1]
+
+
+def test_split_in_order_of_date() -> None:
+    dated = [Document(f"نص {i}", id=str(i), meta={"date": f"2025-{(7 * i) % 12 + 1:02}-01"}) for i in range(12)]
+    parts = split(dated, {"train": 0.5, "validation": 0.25, "test": 0.25}, after="date")
+    dates = [[d.meta["date"] for d in part] for part in parts.values()]
+    assert [len(part) for part in dates] == [6, 3, 3]
+    assert max(dates[0]) < min(dates[1])
+    assert max(dates[1]) < min(dates[2])
+    with pytest.raises(ValueError, match=r"'x' has no meta\['date'\] to order by"):
+        split([*dated, Document("نص", id="x")], {"train": 0.5, "test": 0.5}, after="date")
 
 
 def test_split_refuses_impossible_shares(articles: list[Document]) -> None:

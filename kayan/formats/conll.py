@@ -1,8 +1,9 @@
 """CoNLL columns: a token a line with its tag, a blank line after each sentence; IOB1, IOB2, IO and BIOES read, IOB2 written.
 
 Files without the original text are joined into natural text, punctuation attached as in print, and the token offsets are
-kept in `Document.meta["tokens"]` (with `meta["tags"]`, their IOB2 tags, and `meta["sentences"]`, token ranges), so that
-token-level scoring stays exact. Files that kayan writes carry the text in `# text =` lines and read back unchanged.
+kept in `Document.meta["tokens"]` (with `meta["tags"]`, their IOB2 tags, `meta["sentences"]`, token ranges, and
+`meta["lines"]`, the line that each sentence begins on), so that token-level scoring stays exact. Files that kayan writes
+carry the text in `# text =` lines and read back unchanged.
 """
 
 from __future__ import annotations
@@ -189,6 +190,7 @@ def _document(parts: list[_Sentence], identity: str, path: Path) -> Document:
             # Where the text is known the tokens are exact; elsewhere they carry quotation marks («الأهرام» as one token).
             spans.append(Span(*((start, end) if part.text is not None else _trim(text, start, end)), label))
     meta = {"tokens": [list(pair) for pair in offsets], "tags": tags, "sentences": ranges}
+    meta["lines"] = [part.line for part in parts]
     return Document(text, spans, identity, meta)
 
 

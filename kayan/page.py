@@ -1,0 +1,104 @@
+"""Pages: findings of the data doctor in their articles, as one HTML file that needs no network and no script of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import pairwise
+
+from kayan.corpus import Corpus
+from kayan.doctor import Finding, summary
+from kayan.document import Document, Span
+
+# Characters shown on either side of a mention.
+AROUND = 90
+
+_STYLE = """\
+:root { color-scheme: light dark; --line: #8886; --mark: #ffd54a; --fix: #7fd18b; }
+body { font: 16px/1.6 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
+[hidden] { display: none; }
+h1 { font-size: 1.4rem; } code, .place { font: .85rem ui-monospace, monospace; }
+.place { overflow-wrap: anywhere; opacity: .8; }
+form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; padding: .5rem 0; border-block: 1px solid var(--line); }
+label { display: flex; gap: .4rem; align-items: baseline; } input[type=search] { min-width: 12rem; font: inherit; }
+ol { padding: 0; list-style: none; } li { border-bottom: 1px solid var(--line); padding: .7rem 0; }
+li p { margin: .2rem 0; } .text { font-size: 1.1rem; overflow-wrap: anywhere; }
+mark { background: var(--mark); color: #000; padding: 0 .15em; border-radius: .2em; }
+ins { background: var(--fix); color: #000; text-decoration: underline; padding: 0 .15em; border-radius: .2em; }
+.rule { font-weight: 600; } table { border-collapse: collapse; } td, th { padding: .1rem .7rem; text-align: start; }
+"""
+_SCRIPT = """\
+const rows = [...document.querySelectorAll("li")], count = document.getElementById("count");
+const form = document.querySelector("form");
+form.addEventListener("submit", event => event.preventDefault());
+form.addEventListener("input", () => {
+  const rule = form.rule.value, file = form.file.value, text = form.text.value.trim();
+  let shown = 0;
+  for (const row of rows) {
+    row.hidden = (rule && row.dataset.rule !== rule) || (file && row.dataset.file !== file)
+      || (text && !row.textContent.includes(text));
+    shown += !row.hidden;
+  }
+  count.textContent = shown;
+});
+"""
+
+
+def findings_page(parts: Mapping[str, Corpus], findings: Sequence[Finding]) -> str:
+    """An HTML page of the findings, each with its sentence, the mention marked and the proposed fix; filtered by rule, file
+    and text. Texts of articles are escaped."""
+    texts = {(file, document.id): document for file, part in parts.items() for document in part.documents}
+    rules = summary(findings)
+    options = "".join(f'<option value="{escape(rule)}">{escape(rule)} ({n})</option>' for rule, n in rules.items())
+    files = "".join(f'<option value="{escape(file)}">{escape(file)}</option>' for file in parts)
+    sizes = "".join(
+        f"<tr><th scope=row><code>{escape(file)}</code></th><td>{len(part)}</td>"
+        f"<td>{sum(len(document.spans) for document in part.documents)}</td>"
+        f"<td>{sum(finding.file == file for finding in findings)}</td></tr>"
+        for file, part in parts.items()
+    )
+    items = "\n".join(_item(finding, texts.get((finding.file, finding.article))) for finding in findings)
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<title>kayan data check</title><style>{_STYLE}</style></head><body><main>
+<h1>kayan data check: <span id="count" aria-live="polite">{len(findings)}</span> findings</h1>
+<table><thead><tr><th scope=col>file</th><th scope=col>articles</th><th scope=col>mentions</th><th scope=col>findings</th></tr>
+</thead><tbody>{sizes}</tbody></table>
+<form role="search" aria-label="Filter the findings">
+<label>rule <select name="rule"><option value="">all</option>{options}</select></label>
+<label>file <select name="file"><option value="">all</option>{files}</select></label>
+<label>text <input type="search" name="text" dir="auto"></label></form>
+<ol>{items}</ol></main><script>{_SCRIPT}</script></body></html>
+"""
+
+
+def _item(finding: Finding, document: Document | None) -> str:
+    place = f"{finding.file}:{finding.line}" if finding.line else finding.file
+    fix = f"<p>→ {escape(str(finding.fix))}</p>" if finding.fix else ""
+    shown = _shown(document, finding) if document and finding.span else ""
+    return (
+        f'<li data-rule="{escape(finding.rule)}" data-file="{escape(finding.file)}">'
+        f'<p><span class="rule">{escape(finding.rule)}</span> <span class="place">{escape(place)} '
+        f"{escape(finding.article)}</span></p>{shown}<p><bdi>{escape(finding.message)}</bdi></p>{fix}</li>"
+    )
+
+
+def _shown(document: Document, finding: Finding) -> str:
+    """The text around the mention: what is marked, and underlined what the fix would mark."""
+    span = finding.span
+    assert span is not None
+    fix = finding.fix.span if finding.fix and finding.fix.action != "remove" else None
+    first = max(0, min(span.start, fix.start if fix else span.start) - AROUND)
+    last = min(len(document.text), min(max(span.end, fix.end if fix else span.end), span.start + 300) + AROUND)
+    edges = sorted({first, last, *(e for s in (span, fix) if s for e in (s.start, s.end) if first < e < last)})
+    pieces = []
+    for a, b in pairwise(edges):
+        piece = escape(document.text[a:b])
+        inside = fix and fix.start <= a and b <= fix.end
+        pieces.append(f"<ins>{piece}</ins>" if inside else f"<mark>{piece}</mark>" if _within(span, a, b) else piece)
+    return f'<p class="text" dir="rtl" lang="ar">…{"".join(pieces)}…</p>'
+
+
+def _within(span: Span, a: int, b: int) -> bool:
+    return span.start <= a and b <= span.end
