@@ -251,6 +251,41 @@ def test_scorers_add() -> None:
         SpanScorer(LABELS) + SpanScorer()
 
 
+def scored(articles: Sequence[tuple[list[Span], list[Span]]]) -> SpanScorer:
+    scorer = SpanScorer(LABELS)
+    for i, (gold, predicted) in enumerate(articles):
+        scorer.add(Document(TEXT, gold, str(i)), Document(TEXT, predicted, str(i)))
+    return scorer
+
+
+@given(st.lists(st.tuples(mentions(), mentions()), min_size=1, max_size=4), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_the_order_of_articles_changes_nothing(
+    articles: list[tuple[list[Span], list[Span]]], rng: random.Random
+) -> None:
+    other = rng.sample(articles, len(articles))
+    # Partial credits are sums of fractions.
+    for name in STRATEGIES:
+        assert vars(scored(articles).micro(name)) == pytest.approx(vars(scored(other).micro(name)))
+
+
+@given(st.lists(mentions(), min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_gold_against_itself_is_perfect_in_every_mode(articles: list[list[Span]]) -> None:
+    scorer = scored([(spans, spans) for spans in articles])
+    for name in STRATEGIES:
+        assert scorer.micro(name).f1 == pytest.approx(1.0 if any(articles) else 0.0)
+
+
+@given(st.lists(st.tuples(mentions(), mentions()), min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_sides_swapped_swap_precision_and_recall(articles: list[tuple[list[Span], list[Span]]]) -> None:
+    one, other = scored(articles), scored([(predicted, gold) for gold, predicted in articles])
+    for name in STRATEGIES:
+        here, there = one.micro(name), other.micro(name)
+        assert (here.precision, here.recall, here.f1) == pytest.approx((there.recall, there.precision, there.f1))
+
+
 def test_arrays_are_the_counts_of_each_article() -> None:
     scorer = SpanScorer(("PER", "LOC"))
     for gold, predicted in many_articles(20):
