@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
@@ -75,13 +76,18 @@ def findings_page(parts: Mapping[str, Corpus], findings: Sequence[Finding]) -> s
 
 def _item(finding: Finding, document: Document | None) -> str:
     place = f"{finding.file}:{finding.line}" if finding.line else finding.file
-    fix = f"<p>→ {escape(str(finding.fix))}</p>" if finding.fix else ""
+    fix = f'<p dir="ltr">→ {_told(str(finding.fix))}</p>' if finding.fix else ""
     shown = _shown(document, finding) if document and finding.span else ""
     return (
         f'<li data-rule="{escape(finding.rule)}" data-file="{escape(finding.file)}">'
         f'<p><span class="rule">{escape(finding.rule)}</span> <span class="place">{escape(place)} '
-        f"{escape(finding.article)}</span></p>{shown}<p><bdi>{escape(finding.message)}</bdi></p>{fix}</li>"
+        f'{escape(finding.article)}</span></p>{shown}<p dir="ltr">{_told(finding.message)}</p>{fix}</li>'
     )
+
+
+def _told(message: str) -> str:
+    """The message, with the Arabic that it quotes kept from turning the line around."""
+    return re.sub("&#x27;(.*?)&#x27;", r"«<bdi>\1</bdi>»", escape(message))
 
 
 def _shown(document: Document, finding: Finding) -> str:

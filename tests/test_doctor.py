@@ -168,3 +168,4 @@ def test_the_page_shows_findings_and_no_markup_of_articles() -> None:
     assert "</table> أمس" not in page
     assert "<mark>«</mark><ins>&lt;script&gt;alert(1)&lt;/script&gt;</ins><mark>»</mark>" in page
     assert "a&amp;b.jsonl" in page
+    assert "ORG «<bdi>&lt;script&gt;alert(1)&lt;/script&gt;</bdi>» [5, 30)" in page
