@@ -52,7 +52,7 @@ class Judged(CorpusFile):
 
     # What the card calls it.
     title: str
-    # With other spelling, digits, marks, …: see `python -m eval --robustness`.
+    # The one that ships, with other spelling, digits, marks, … too: see `python -m eval --robustness`.
     robustness: bool = False
 
 
@@ -104,7 +104,7 @@ class Ship(Section):
         if not (resume and (out / "metrics.json").is_file()):
             command = [sys.executable, "-m", "eval", checkpoint, str(judged.under(self.root)), "--out", str(out)]
             command += ["--corpus", judged.corpus] if isinstance(judged.corpus, str) else []
-            command += ["--robustness"] if judged.robustness else []
+            command += ["--robustness"] if judged.robustness and checkpoint == self.checkpoints[0] else []
             subprocess.run(command, check=True)
         [result] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["data"]
         return dict(result)
