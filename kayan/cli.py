@@ -231,13 +231,17 @@ def agree(first: str, second: str, as_json: bool, corpus: str | None) -> None:
     disagreement."""
     from kayan.agreement import agree as compare
 
-    result = compare(_load(first, corpus).documents, _load(second, corpus).documents)
+    one, two = _load(first, corpus), _load(second, corpus)
+    result = compare(one.documents, two.documents, one.declaration)
     figures = result.to_dict()
     if as_json:
         click.echo(json.dumps(figures, ensure_ascii=False, indent=1))
         return
     for one in result.disagreements:
         click.echo(str(one))
+    if not figures["types"]:
+        click.echo(f"{figures['articles']} articles, neither marks anything")
+        return
     low, high = figures["interval_95_by_article"]
     click.echo(
         f"{figures['articles']} articles, {len(result.disagreements)} disagreements\n"

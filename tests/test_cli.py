@@ -117,6 +117,8 @@ def test_data_agree(tmp_path: Path, corpus_file: Path, articles: list[Document])
     assert "6 articles, 1 disagreements\nspan-F1 0.981" in shown
     code, shown = call("data", "agree", str(corpus_file), str(tmp_path / "b.jsonl"), "--json")
     assert json.loads(shown)["disagreements"][0]["kind"] == "only-first"
+    jsonl.write(tmp_path / "c.jsonl", [articles[0].with_spans([])])
+    assert call("data", "agree", *[str(tmp_path / "c.jsonl")] * 2) == (0, "1 articles, neither marks anything\n")
     jsonl.write(tmp_path / "b.jsonl", articles[1:])
     assert call("data", "agree", str(corpus_file), str(tmp_path / "b.jsonl"))[0] == 2
 
