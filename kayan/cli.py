@@ -185,7 +185,7 @@ _CORPUS = click.option(
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
 @click.option("--types", default=None, help="Comma-separated entity types; other labels are findings.")
 @click.option(
-    "--page", type=click.Path(dir_okay=False), help="Write the findings to this HTML page, in their sentences."
+    "--page", type=click.Path(dir_okay=False), help="Write the findings to this HTML page, with the text around them."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_CORPUS

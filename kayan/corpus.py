@@ -26,9 +26,9 @@ SHINGLE = 8
 # Beyond so many articles that hold a run of words, it no longer leads to more pairs: a newspaper's standing last line
 # would pair everything with everything.
 _HOLDERS = 50
-_READERS: dict[str, Callable[[Path, Description], list[Document]]] = {
-    "jsonl": lambda path, _: jsonl.read(path),
-    "conll": lambda path, description: conll.read(path, group=description.group),
+_READERS: dict[str, Callable[[Path, Description], Sequence[tuple[Document, tuple[int, ...]]]]] = {
+    "jsonl": lambda path, _: jsonl.numbered(path),
+    "conll": lambda path, description: conll.numbered(path, group=description.group),
 }
 ENDINGS = {".jsonl": "jsonl", ".conll": "conll", ".txt": "conll", ".bio": "conll", ".iob": "conll", ".tsv": "conll"}
 
@@ -42,8 +42,8 @@ class Corpus:
     declaration: Declaration = field(default_factory=Declaration)
     licence: str = ""
     sha256: str = ""
-    # The line of each article in its file, where it takes one line.
-    lines: tuple[int, ...] = ()
+    # For each document the lines of its tokens in a CoNLL file, or the line of the article; empty for no file.
+    lines: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -133,12 +133,10 @@ def load(path: str | Path, description: Description | None = None) -> Corpus:
     format = description.format or ENDINGS.get(path.suffix.lower())
     if format is None:
         raise FormatError(path, None, f"its ending does not tell the format; known are {', '.join(ENDINGS)}")
-    documents = _READERS[format](path, description)
+    found = _READERS[format](path, description)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    renamed = tuple(rename(document, description.labels) for document in documents)
-    lines: tuple[int, ...] = ()
-    if format == "jsonl":
-        lines = tuple(n for n, line in enumerate(read_text(path).split("\n"), 1) if line.strip())
+    renamed = tuple(rename(document, description.labels) for document, _ in found)
+    lines = tuple(numbers for _, numbers in found)
     return Corpus(description.name or path.stem, renamed, description.declaration, description.licence, digest, lines)
 
 
@@ -148,10 +146,8 @@ def rename(document: Document, labels: Mapping[str, str | None]) -> Document:
         return document
     spans = [replace(span, label=labels.get(span.label) or span.label) for span in document.spans]
     meta = dict(document.meta)
-    if "tags" in meta:
-        meta["tags"] = [
-            tag if tag == "O" else f"{tag[:2]}{labels.get(tag[2:]) or tag[2:]}" for tag in document.meta["tags"]
-        ]
+    if columns := conll.columns(document):
+        meta["tags"] = [tag if tag == "O" else f"{tag[:2]}{labels.get(tag[2:]) or tag[2:]}" for tag in columns.tags]
     return Document(document.text, spans, document.id, meta)
 
 
@@ -161,10 +157,9 @@ def check_labels(corpus: Corpus, schema: Schema) -> None:
         corpus.declaration.check(schema)
     except SchemaError as error:
         raise SchemaError(f"declaration of corpus {corpus.name!r}: {error}") from None
-    unread = {label for label, to in corpus.declaration.labels.items() if to is None}
     for document in corpus.documents:
         for span in document.spans:
-            if span.label not in unread:
+            if span.label not in corpus.declaration.unread:
                 try:
                     schema.check(span.label)
                 except SchemaError as error:
@@ -180,10 +175,9 @@ def comparable(document: Document, declaration: Declaration, gold: Document) -> 
     inside mentions, both sides are widened to whole words (tokens of a CoNLL file). What overlaps a label that is not
     read is left out: it is neither right nor wrong.
     """
-    unread = [
-        span for span in gold.spans if span.label in declaration.labels and declaration.labels[span.label] is None
-    ]
-    edges = None if declaration.proclitics else gold.meta.get("tokens") or words(document.text)
+    unread = [span for span in gold.spans if span.label in declaration.unread]
+    columns = None if declaration.proclitics else conll.columns(gold)
+    edges = None if declaration.proclitics else columns.tokens if columns else words(document.text)
     spans = []
     for span in document.spans:
         if not any(span.overlaps(other) for other in unread):

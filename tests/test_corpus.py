@@ -107,6 +107,21 @@ def test_labels_are_renamed_in_spans_and_tags(tmp_path: Path) -> None:
         check_labels(load(tmp_path / "a.txt"), Schema(("PER", "LOC")))
 
 
+def test_lines_belong_to_the_file_and_not_to_the_article(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("زار O\nأحمد B-PER\n\nفي O\nفاس B-LOC\n\n# id = x\nنص O\n", encoding="utf-8")
+    corpus = load(tmp_path / "a.conll", Description(group=2))
+    assert corpus.lines == ((1, 2, 4, 5), (8,))
+    assert all("lines" not in document.meta for document in corpus.documents)
+    jsonl.write(tmp_path / "a.jsonl", corpus.documents)
+    assert load(tmp_path / "a.jsonl").lines == ((1,), (2,))
+
+
+def test_free_metadata_may_share_the_names_of_columns(tmp_path: Path) -> None:
+    odd = Document("نص", id="a", meta={"tags": None, "tokens": 345})
+    jsonl.write(tmp_path / "a.jsonl", [odd])
+    assert load(tmp_path / "a.jsonl", Description(labels={"PERS": "PER"})).documents[0].meta == odd.meta
+
+
 def test_descriptions_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"x: unknown key 'anotates'; did you mean 'annotates'\?"):
         Description.from_mapping({"anotates": ["PER"]}, "x")
