@@ -22,7 +22,7 @@ from eval.slices import slices
 from kayan.corpus import Corpus, Description, check_labels, comparable, load
 from kayan.document import Document
 from kayan.encoding import Unreachable
-from kayan.formats import jsonl, replacing
+from kayan.formats import conll, jsonl, replacing
 from kayan.perturb import PERTURBATIONS, perturb
 from kayan.schema import Schema, TagSets
 from kayan.scoring import SeqevalStrict, SpanScorer, bootstrap, bootstrap_per_type, conll_tags
@@ -142,15 +142,16 @@ def token_figures(gold: Sequence[Document], predicted: Sequence[Document]) -> di
     """seqeval at token level, strict IOB2 and its default: on the corpus's own tokens and tags where it is CoNLL, which
     makes the figures those of published tables; on words elsewhere, with particles forgiven."""
     references, hypotheses = [], []
-    own = all("tags" in document.meta for document in gold)
-    for document, found in zip(gold, predicted, strict=True):
-        tokens = [tuple(pair) for pair in document.meta["tokens"]] if own else words(document.text)
-        sentences = document.meta["sentences"] if own else [[0, len(tokens)]]
+    columns = [conll.columns(document) for document in gold]
+    own = all(columns)
+    for document, found, kept in zip(gold, predicted, columns, strict=True):
+        tokens = kept.tokens if own and kept else words(document.text)
+        sentences = kept.sentences if own and kept else [(0, len(tokens))]
         for first, last in sentences:
             if first == last:
                 continue
             part: list[Any] = tokens[first:last]
-            references.append(document.meta["tags"][first:last] if own else conll_tags(part, document.spans))
+            references.append(kept.tags[first:last] if own and kept else conll_tags(part, document.spans))
             hypotheses.append(
                 conll_tags(part, [s for s in found.spans if s.start < part[-1][1] and s.end > part[0][0]])
             )

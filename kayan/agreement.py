@@ -5,10 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from kayan.corpus import comparable
 from kayan.document import Document, Span
+from kayan.schema import Declaration
 from kayan.scoring import SpanScorer, bootstrap, match_boundary, match_strict, match_type
 from kayan.words import words
 
@@ -39,8 +41,10 @@ class Agreement:
     """Figures of two annotations.
 
     scorer: the first annotation as gold, the second as prediction; F1 is the same the other way round
-    kappa: Cohen's kappa (1960) of the types of words, O among them
+    kappa: Cohen's kappa (1960) of the types of words and punctuation marks, O among them; of overlapping mentions the
+        last one gives a word its type
     kappa_marked: the same on the words that at least one of the two marks, where O does not flatter it
+    Where neither marks anything they agree: F1 and kappa are 1.
     """
 
     scorer: SpanScorer
@@ -49,13 +53,14 @@ class Agreement:
     disagreements: tuple[Disagreement, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        low, high = bootstrap(self.scorer)
+        micro, nothing = self.scorer.micro("strict"), not self.scorer.types
+        low, high = (1.0, 1.0) if nothing else bootstrap(self.scorer)
         strict, lenient = (self.scorer.per_type(name) for name in ("strict", "type"))
         return {
             "articles": len(self.scorer.articles),
-            "span_f1": self.scorer.micro("strict").f1,
+            "span_f1": 1.0 if nothing else micro.f1,
             "interval_95_by_article": [low, high],
-            "boundary_lenient_f1": self.scorer.micro("type").f1,
+            "boundary_lenient_f1": 1.0 if nothing else self.scorer.micro("type").f1,
             "token_kappa": self.kappa,
             "token_kappa_where_either_marks": self.kappa_marked,
             "types": {
@@ -71,22 +76,16 @@ class Agreement:
         }
 
 
-def agree(first: Sequence[Document], second: Sequence[Document]) -> Agreement:
-    """Compare two annotations, article by article, found by id.
+def agree(first: Sequence[Document], second: Sequence[Document], declaration: Declaration | None = None) -> Agreement:
+    """Compare two annotations, article by article: in order where both hold the same texts in one order, else by id.
 
-    Raises `ValueError` for an article that only one of them has, or whose text differs.
+    declaration: what the corpus annotates; labels that it leaves unread are neither agreed upon nor not.
+    Raises `ValueError` for no articles, an article that only one of them has or one has twice, or whose text differs.
     """
-    others = {document.id: document for document in second}
-    if len(others) != len(second) or {document.id for document in first} != others.keys():
-        apart = sorted({document.id for document in first} ^ others.keys())
-        raise ValueError(
-            f"the two must hold the same articles, each once; only one has {', '.join(apart[:5]) or 'copies'}"
-        )
     scorer, pairs, found = SpanScorer(), Counter[tuple[str, str]](), list[Disagreement]()
-    for document in first:
-        other = others[document.id]
-        if document.text != other.text:
-            raise ValueError(f"article {document.id!r}: the two texts differ; offsets into another text mean nothing")
+    for one, two in _paired(first, second):
+        both = one.with_spans([*one.spans, *two.spans])
+        document, other = (comparable(side, declaration or Declaration(), both) for side in (one, two))
         scorer.add(document, other)
         found += disagreements(document, other)
         pieces = words(document.text)
@@ -95,9 +94,29 @@ def agree(first: Sequence[Document], second: Sequence[Document]) -> Agreement:
     return Agreement(scorer, kappa(pairs), kappa(marked), tuple(found))
 
 
+def _paired(first: Sequence[Document], second: Sequence[Document]) -> list[tuple[Document, Document]]:
+    if not first and not second:
+        raise ValueError("there is no article to compare")
+    # Ids that count the articles of a file («name-1») name its articles alone, but their order tells which is which.
+    if [document.text for document in first] == [document.text for document in second]:
+        return list(zip(first, second, strict=True))
+    for name, side in (("first", first), ("second", second)):
+        if twice := [one for one, n in Counter(document.id for document in side).items() if n > 1]:
+            raise ValueError(
+                f"each article must be there once; the {name} annotation has several {', '.join(twice[:5])}"
+            )
+    others = {document.id: document for document in second}
+    if apart := sorted({document.id for document in first} ^ others.keys()):
+        raise ValueError(f"the two must hold the same articles; only one has {', '.join(apart[:5])}")
+    for document in first:
+        if document.text != others[document.id].text:
+            raise ValueError(f"article {document.id!r}: the two texts differ; offsets into another text mean nothing")
+    return [(document, others[document.id]) for document in first]
+
+
 def disagreements(first: Document, second: Document) -> list[Disagreement]:
-    """Where the two differ, in reading order, each mention of either in at most one line."""
-    ours, theirs = list(first.spans), list(second.spans)
+    """Where the two differ, in reading order, each mention of either in at most one line; a repeated one counts once."""
+    ours, theirs = ([*dict.fromkeys(replace(s, score=None) for s in one.spans)] for one in (first, second))
     found: list[Disagreement] = []
     for kind, match in (
         ("", match_strict),
@@ -108,8 +127,9 @@ def disagreements(first: Document, second: Document) -> list[Disagreement]:
         pairs = match(ours, theirs)
         if kind:
             found += [Disagreement(first.id, kind, ours[i], theirs[j]) for i, j, _ in pairs]
-        ours = [span for i, span in enumerate(ours) if i not in {pair[0] for pair in pairs}]
-        theirs = [span for j, span in enumerate(theirs) if j not in {pair[1] for pair in pairs}]
+        paired = {i for i, _, _ in pairs}, {j for _, j, _ in pairs}
+        ours = [span for i, span in enumerate(ours) if i not in paired[0]]
+        theirs = [span for j, span in enumerate(theirs) if j not in paired[1]]
     found += [Disagreement(first.id, "only-first", span, None) for span in ours]
     found += [Disagreement(first.id, "only-second", None, span) for span in theirs]
     return sorted(found, key=lambda one: (one.first or one.second or Span(0, 1, "O")).start)
@@ -123,14 +143,14 @@ def _any(first: Sequence[Span], second: Sequence[Span]) -> list[tuple[int, int, 
 
 def kappa(pairs: Counter[tuple[str, str]]) -> float:
     """Cohen's kappa of counted pairs of labels: (observed − expected) / (1 − expected) agreement; 1.0 where the two always
-    have the same single label, 0.0 for no pairs.
+    have the same single label, and for no pairs.
 
     >>> round(kappa(Counter({("PER", "PER"): 20, ("PER", "O"): 5, ("O", "PER"): 10, ("O", "O"): 15})), 3)
     0.4
     """
     total = pairs.total()
     if not total:
-        return 0.0
+        return 1.0
     one, two = Counter[str](), Counter[str]()
     for (a, b), n in pairs.items():
         one[a] += n

@@ -185,7 +185,7 @@ _CORPUS = click.option(
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
 @click.option("--types", default=None, help="Comma-separated entity types; other labels are findings.")
 @click.option(
-    "--page", type=click.Path(dir_okay=False), help="Write the findings to this HTML page, in their sentences."
+    "--page", type=click.Path(dir_okay=False), help="Write the findings to this HTML page, with the text around them."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_CORPUS
@@ -231,13 +231,17 @@ def agree(first: str, second: str, as_json: bool, corpus: str | None) -> None:
     disagreement."""
     from kayan.agreement import agree as compare
 
-    result = compare(_load(first, corpus).documents, _load(second, corpus).documents)
+    one, two = _load(first, corpus), _load(second, corpus)
+    result = compare(one.documents, two.documents, one.declaration)
     figures = result.to_dict()
     if as_json:
         click.echo(json.dumps(figures, ensure_ascii=False, indent=1))
         return
     for one in result.disagreements:
         click.echo(str(one))
+    if not figures["types"]:
+        click.echo(f"{figures['articles']} articles, neither marks anything")
+        return
     low, high = figures["interval_95_by_article"]
     click.echo(
         f"{figures['articles']} articles, {len(result.disagreements)} disagreements\n"
@@ -278,26 +282,43 @@ def stats(files: tuple[str, ...], as_json: bool, corpus: str | None) -> None:
 @click.argument("folder", type=click.Path(file_okay=False))
 @click.option("--shares", default="train=0.8,validation=0.1,test=0.1", show_default=True)
 @click.option("--by", default=None, help="A meta field whose equal values stay in one part: source, date, …")
-@click.option("--after", default=None, help="A meta field to divide by in order, the earliest first: date.")
+@click.option(
+    "--after",
+    default=None,
+    help="A meta field to divide by in order, the earliest first: date. Add --by date to keep days whole.",
+)
 @click.option("--seed", default=0, show_default=True)
 @_CORPUS
 def split(
     file: str, folder: str, shares: str, by: str | None, after: str | None, seed: int, corpus: str | None
 ) -> None:
     """Divide FILE into parts written to FOLDER as JSONL, whole articles only, near-copies together, each with its share
-    of every type."""
+    of every type unless --after divides them in order. A file that is there already is not written over."""
     from kayan import corpus as corpora
     from kayan.formats import jsonl
 
-    try:
-        wanted = {part: float(share) for part, share in (item.split("=") for item in shares.split(","))}
-    except ValueError:
-        raise ValueError(f"--shares must look like train=0.8,validation=0.1,test=0.1, not {shares!r}") from None
+    wanted = _shares(shares)
+    targets = {part: Path(folder) / f"{part}.jsonl" for part in wanted}
+    for target in targets.values():
+        if target.exists():
+            raise ValueError(f"{target} exists; remove it, or name another folder")
     parts = corpora.split(_load(file, corpus).documents, wanted, seed, by, after)
     for part, documents in parts.items():
-        target = Path(folder) / f"{part}.jsonl"
-        jsonl.write(target, documents)
-        click.echo(f"{target}: {len(documents)} articles")
+        jsonl.write(targets[part], documents)
+        click.echo(f"{targets[part]}: {len(documents)} articles")
+
+
+def _shares(text: str) -> dict[str, float]:
+    """The parts and their shares in «train=0.8,test=0.2»."""
+    pairs = [[piece.strip() for piece in item.split("=")] for item in text.split(",")]
+    try:
+        shares = {part: float(share) for part, share in pairs}
+    except ValueError:
+        raise ValueError(f"--shares must look like train=0.8,validation=0.1,test=0.1, not {text!r}") from None
+    for part in shares:
+        if not part or Path(part).name != part or [name for name, _ in pairs].count(part) > 1:
+            raise ValueError(f"--shares must name each part once, by a file name without a folder, not {part!r}")
+    return shares
 
 
 @data.command()

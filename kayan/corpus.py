@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 SHINGLE = 8
-_READERS: dict[str, Callable[[Path, Description], list[Document]]] = {
-    "jsonl": lambda path, _: jsonl.read(path),
-    "conll": lambda path, description: conll.read(path, group=description.group),
+# Beyond so many articles that hold a run of words, it no longer leads to more pairs: a newspaper's standing last line
+# would pair everything with everything.
+_HOLDERS = 50
+_READERS: dict[str, Callable[[Path, Description], Sequence[tuple[Document, tuple[int, ...]]]]] = {
+    "jsonl": lambda path, _: jsonl.numbered(path),
+    "conll": lambda path, description: conll.numbered(path, group=description.group),
 }
 ENDINGS = {".jsonl": "jsonl", ".conll": "conll", ".txt": "conll", ".bio": "conll", ".iob": "conll", ".tsv": "conll"}
 
@@ -39,8 +42,8 @@ class Corpus:
     declaration: Declaration = field(default_factory=Declaration)
     licence: str = ""
     sha256: str = ""
-    # The line of each article in its file, where it takes one line.
-    lines: tuple[int, ...] = ()
+    # For each document the lines of its tokens in a CoNLL file, or the line of the article; empty for no file.
+    lines: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -130,12 +133,10 @@ def load(path: str | Path, description: Description | None = None) -> Corpus:
     format = description.format or ENDINGS.get(path.suffix.lower())
     if format is None:
         raise FormatError(path, None, f"its ending does not tell the format; known are {', '.join(ENDINGS)}")
-    documents = _READERS[format](path, description)
+    found = _READERS[format](path, description)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    renamed = tuple(rename(document, description.labels) for document in documents)
-    lines: tuple[int, ...] = ()
-    if format == "jsonl":
-        lines = tuple(n for n, line in enumerate(read_text(path).split("\n"), 1) if line.strip())
+    renamed = tuple(rename(document, description.labels) for document, _ in found)
+    lines = tuple(numbers for _, numbers in found)
     return Corpus(description.name or path.stem, renamed, description.declaration, description.licence, digest, lines)
 
 
@@ -145,10 +146,8 @@ def rename(document: Document, labels: Mapping[str, str | None]) -> Document:
         return document
     spans = [replace(span, label=labels.get(span.label) or span.label) for span in document.spans]
     meta = dict(document.meta)
-    if "tags" in meta:
-        meta["tags"] = [
-            tag if tag == "O" else f"{tag[:2]}{labels.get(tag[2:]) or tag[2:]}" for tag in document.meta["tags"]
-        ]
+    if columns := conll.columns(document):
+        meta["tags"] = [tag if tag == "O" else f"{tag[:2]}{labels.get(tag[2:]) or tag[2:]}" for tag in columns.tags]
     return Document(document.text, spans, document.id, meta)
 
 
@@ -158,10 +157,9 @@ def check_labels(corpus: Corpus, schema: Schema) -> None:
         corpus.declaration.check(schema)
     except SchemaError as error:
         raise SchemaError(f"declaration of corpus {corpus.name!r}: {error}") from None
-    unread = {label for label, to in corpus.declaration.labels.items() if to is None}
     for document in corpus.documents:
         for span in document.spans:
-            if span.label not in unread:
+            if span.label not in corpus.declaration.unread:
                 try:
                     schema.check(span.label)
                 except SchemaError as error:
@@ -177,10 +175,9 @@ def comparable(document: Document, declaration: Declaration, gold: Document) -> 
     inside mentions, both sides are widened to whole words (tokens of a CoNLL file). What overlaps a label that is not
     read is left out: it is neither right nor wrong.
     """
-    unread = [
-        span for span in gold.spans if span.label in declaration.labels and declaration.labels[span.label] is None
-    ]
-    edges = None if declaration.proclitics else gold.meta.get("tokens") or words(document.text)
+    unread = [span for span in gold.spans if span.label in declaration.unread]
+    columns = None if declaration.proclitics else conll.columns(gold)
+    edges = None if declaration.proclitics else columns.tokens if columns else words(document.text)
     spans = []
     for span in document.spans:
         if not any(span.overlaps(other) for other in unread):
@@ -198,25 +195,37 @@ def _widened(span: Span, edges: Sequence[Sequence[int]]) -> Span:
 
 
 def shingles(text: str, size: int = SHINGLE) -> set[int]:
-    """Hashes of the runs of `size` words of a text, letters only, after light normalisation."""
+    """Hashes of the runs of `size` words of a text, punctuation left out, after light normalisation."""
     plain = normalise(text).text
     tokens = [plain[a:b] for a, b in words(plain) if plain[a].isalnum()]
     return {hash(tuple(tokens[i : i + size])) for i in range(len(tokens) - size + 1)}
 
 
+def light(text: str) -> str:
+    """The text that copies have in common: light normalisation, and single spaces for white space."""
+    return " ".join(normalise(text).text.split())
+
+
 def near_duplicates(documents: Sequence[Document]) -> list[tuple[int, int, float]]:
     """Pairs of article numbers (the later first) that share at least half of the shorter one's eight-word runs, and the
-    share."""
+    share; in order of the later article, for each the largest share first.
+
+    Of many copies of one text, each is paired with the first `_HOLDERS` of them.
+    """
     runs = [shingles(document.text) for document in documents]
     holders: dict[int, list[int]] = {}
     pairs = []
     for i, own in enumerate(runs):
-        for j, count in Counter(j for run in own for j in holders.get(run, ())).items():
-            share = count / min(len(own), len(runs[j]))
-            if share >= 0.5:
-                pairs.append((i, j, share))
+        shares = {
+            j: len(own & runs[j]) / min(len(own), len(runs[j]))
+            for j in {j for run in own for j in holders.get(run, ())}
+        }
+        pairs += [
+            (i, j, share) for j, share in sorted(shares.items(), key=lambda pair: (-pair[1], pair[0])) if share >= 0.5
+        ]
         for run in own:
-            holders.setdefault(run, []).append(i)
+            if len(found := holders.setdefault(run, [])) < _HOLDERS:
+                found.append(i)
     return pairs
 
 
@@ -272,10 +281,13 @@ def split(
     by: a key of `meta` whose equal values must stay in one part (source, date, event …). Near-duplicates (see
         `near_duplicates`) stay together always, so that no part holds a copy of another's text.
     after: a key of `meta` by whose values, compared as text (ISO 8601 dates), the articles are divided in order instead:
-        the earliest to the first part, the latest to the last. Near-duplicates go with the earliest of them.
-    Parts keep the order of the input. Raises `ValueError` for shares that do not sum to 1 or articles without the key.
+        the earliest to the first part, the latest to the last. Near-duplicates and what `by` keeps together go with the
+        earliest of them; a day may be cut in two unless `by` keeps it together.
+    Parts keep the order of the input. Raises `ValueError` for shares that do not sum to 1, articles without the key, and
+    a part that no article is left for.
     """
-    if not shares or any(share <= 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
+    # Comparisons that no NaN passes.
+    if not shares or not all(share > 0 for share in shares.values()) or not abs(sum(shares.values()) - 1) <= 1e-6:
         raise ValueError(f"shares must be positive and sum to 1, not {dict(shares)}")
     groups = _groups(documents, by)
     if after is not None:
@@ -283,6 +295,11 @@ def split(
     else:
         random.Random(seed).shuffle(groups)
         filled = _stratified(documents, groups, shares)
+    for part, members in filled.items():
+        if not members:
+            raise ValueError(
+                f"no article is left for {part!r}: there are {len(documents)}, in {len(groups)} groups of copies"
+            )
     return {part: [documents[i] for i in sorted(members)] for part, members in filled.items()}
 
 
@@ -290,8 +307,13 @@ def _in_order(
     documents: Sequence[Document], groups: Sequence[list[int]], shares: Mapping[str, float], key: str
 ) -> dict[str, list[int]]:
     for document in documents:
-        if not isinstance(document.meta.get(key), str):
+        if key not in document.meta:
             raise ValueError(f"article {document.id!r} has no meta[{key!r}] to order by")
+        if not isinstance(document.meta[key], str):
+            raise ValueError(
+                f"article {document.id!r}: meta[{key!r}] must be text to order by, like '2025-01-31', "
+                f"not {document.meta[key]!r}"
+            )
     filled: dict[str, list[int]] = {part: [] for part in shares}
     parts, done, until = iter(shares.items()), 0, 0.0
     part, share = next(parts)
@@ -309,7 +331,7 @@ def _stratified(
     documents: Sequence[Document], groups: Sequence[list[int]], shares: Mapping[str, float]
 ) -> dict[str, list[int]]:
     """Iterative stratification (Sechidis et al. 2011): the groups that hold the rarest type left, most mentions of it first,
-    each to the part that lacks most of that type, or else most articles."""
+    each to the part that lacks most of that type, or else most articles, for its share."""
     counts = [Counter(span.label for i in group for span in documents[i].spans) for group in groups]
     total = sum(counts, Counter[str]())
     lacking = {part: {label: share * n for label, n in total.items()} for part, share in shares.items()}
@@ -323,7 +345,13 @@ def _stratified(
             (k for k in left if rarest is None or counts[k][rarest]), key=lambda k: -counts[k][rarest or ""]
         )
         for k in chosen:
-            part = max(shares, key=lambda name: (round(lacking[name].get(rarest or "", 0), 6), articles[name]))
+            part = max(
+                shares,
+                key=lambda name: (
+                    round(lacking[name].get(rarest or "", 0) / shares[name], 6),
+                    articles[name] / shares[name],
+                ),
+            )
             filled[part] += groups[k]
             articles[part] -= len(groups[k])
             for label, n in counts[k].items():
@@ -343,7 +371,8 @@ def _groups(documents: Sequence[Document], by: str | None) -> list[list[int]]:
 
     first: dict[Any, int] = {}
     for i, document in enumerate(documents):
-        keys: list[Any] = [("text", " ".join(document.text.split()))]
+        text = light(document.text)
+        keys: list[Any] = [("text", text)] if text else []
         if by is not None:
             if by not in document.meta:
                 raise ValueError(f"article {document.id!r} has no meta[{by!r}] to split by")

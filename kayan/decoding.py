@@ -9,7 +9,7 @@ import numpy as np
 from kayan.document import Span
 from kayan.encoding import Encoded, mention_start
 from kayan.schema import Schema
-from kayan.words import governs, particle_candidates
+from kayan.words import PAIRS, governs, is_open, particle_candidates
 
 
 def viterbi(emissions: Sequence[np.ndarray], schema: Schema) -> list[np.ndarray]:
@@ -76,23 +76,18 @@ def decode(
     return articles
 
 
-# Marks that open a quotation or a bracket, and the one that closes it.
-_PAIRS = {"«": "»", "“": "”", '"': '"', "(": ")", "[": "]"}
-
-
 def _closed(text: str, found: Sequence[tuple[int, int]], path: np.ndarray, first: int, stop: int) -> int:
     """The end of a mention in words, so that it leaves an opening mark at its end («جمعية “») and takes the mark along that
     closes what it opened («مؤتمر الأطراف (كوب 30)»)."""
 
-    def is_open(mark: str) -> bool:
-        inside = text[found[first][0] : found[stop - 1][1]]
-        return inside.count(mark) % 2 == 1 if _PAIRS[mark] == mark else inside.count(mark) > inside.count(_PAIRS[mark])
+    def inside() -> str:
+        return text[found[first][0] : found[stop - 1][1]]
 
-    while stop - first > 1 and (last := text[slice(*found[stop - 1])]) in _PAIRS and is_open(last):
+    while stop - first > 1 and (last := text[slice(*found[stop - 1])]) in PAIRS and is_open(inside(), last):
         stop -= 1
     if stop < len(path) and path[stop] == 0:
         following = text[slice(*found[stop])]
-        stop += any(following == close and is_open(mark) for mark, close in _PAIRS.items())
+        stop += any(following == close and is_open(inside(), mark) for mark, close in PAIRS.items())
     return stop
 
 

@@ -106,6 +106,19 @@ class Document:
         return Document(self.text, spans, self.id, self.meta)
 
 
+def ranges(value: Any, end: int) -> list[tuple[int, int]] | None:
+    """The half-open ranges that a value of `Document.meta` lists, or None where it is no list of pairs within [0, end]:
+    `meta` is free, and another program may mean something else by the same name.
+
+    >>> ranges([[0, 2], [3, 9]], 9), ranges([[0, 2]], 1), ranges(12, 9)
+    ([(0, 2), (3, 9)], None, None)
+    """
+    if not isinstance(value, list | tuple) or not all(isinstance(item, list | tuple) for item in value):
+        return None
+    whole = all(len(item) == 2 and all(type(edge) is int for edge in item) for item in value)
+    return [(a, b) for a, b in value] if whole and all(0 <= a <= b <= end for a, b in value) else None
+
+
 def canonical_name(text: str, start: int, end: int) -> str:
     """The canonical form of the mention `text[start:end]`.
 

@@ -8,8 +8,8 @@ from html import escape
 from itertools import pairwise
 
 from kayan.corpus import Corpus
-from kayan.doctor import Finding, summary
-from kayan.document import Document, Span
+from kayan.doctor import Finding, Fix, summary
+from kayan.document import Span
 
 # Characters shown on either side of a mention.
 AROUND = 90
@@ -18,14 +18,15 @@ _STYLE = """\
 :root { color-scheme: light dark; --line: #8886; --mark: #ffd54a; --fix: #7fd18b; }
 body { font: 16px/1.6 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
 [hidden] { display: none; }
-h1 { font-size: 1.4rem; } code, .place { font: .85rem ui-monospace, monospace; }
-.place { overflow-wrap: anywhere; opacity: .8; }
+h1 { font-size: 1.4rem; } code, .place { font: .85rem ui-monospace, monospace; overflow-wrap: anywhere; }
+.place { opacity: .8; }
 form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; padding: .5rem 0; border-block: 1px solid var(--line); }
-label { display: flex; gap: .4rem; align-items: baseline; } input[type=search] { min-width: 12rem; font: inherit; }
+label { display: flex; gap: .4rem; align-items: baseline; max-width: 100%; } select { min-width: 0; max-width: 100%; }
+input[type=search] { min-width: 12rem; font: inherit; }
 ol { padding: 0; list-style: none; } li { border-bottom: 1px solid var(--line); padding: .7rem 0; }
 li p { margin: .2rem 0; } .text { font-size: 1.1rem; overflow-wrap: anywhere; }
-mark { background: var(--mark); color: #000; padding: 0 .15em; border-radius: .2em; }
-ins { background: var(--fix); color: #000; text-decoration: underline; padding: 0 .15em; border-radius: .2em; }
+mark, ins { color: #000; padding: 0 .15em; border-radius: .2em; print-color-adjust: exact; text-decoration: none; }
+mark { background: var(--mark); border-bottom: 2px dotted; } ins { background: var(--fix); border-bottom: 2px solid; }
 .rule { font-weight: 600; } table { border-collapse: collapse; } td, th { padding: .1rem .7rem; text-align: start; }
 """
 _SCRIPT = """\
@@ -40,70 +41,81 @@ form.addEventListener("input", () => {
       || (text && !row.textContent.includes(text));
     shown += !row.hidden;
   }
-  count.textContent = shown;
+  count.textContent = `${shown || "none"} of ${rows.length} findings shown`;
 });
 """
 
 
 def findings_page(parts: Mapping[str, Corpus], findings: Sequence[Finding]) -> str:
-    """An HTML page of the findings, each with its sentence, the mention marked and the proposed fix; filtered by rule, file
-    and text. Texts of articles are escaped."""
-    texts = {(file, document.id): document for file, part in parts.items() for document in part.documents}
+    """An HTML page of the findings, each with the text around it, the mention marked and the proposed fix; filtered by
+    rule, file and text. Texts of articles are escaped."""
     rules = summary(findings)
     options = "".join(f'<option value="{escape(rule)}">{escape(rule)} ({n})</option>' for rule, n in rules.items())
-    files = "".join(f'<option value="{escape(file)}">{escape(file)}</option>' for file in parts)
+    files = "".join(f'<option value="{escape(file)}">{escape(file)}</option>' for file in parts if file)
     sizes = "".join(
         f"<tr><th scope=row><code>{escape(file)}</code></th><td>{len(part)}</td>"
         f"<td>{sum(len(document.spans) for document in part.documents)}</td>"
         f"<td>{sum(finding.file == file for finding in findings)}</td></tr>"
         for file, part in parts.items()
     )
-    items = "\n".join(_item(finding, texts.get((finding.file, finding.article))) for finding in findings)
+    items = "\n".join(map(_item, findings))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <title>kayan data check</title><style>{_STYLE}</style></head><body><main>
-<h1>kayan data check: <span id="count" aria-live="polite">{len(findings)}</span> findings</h1>
+<h1>kayan data check</h1><p role="status" id="count">{len(findings) or "no"} findings</p>
+<p><mark>marked now</mark> <ins>proposed</ins></p>
 <table><thead><tr><th scope=col>file</th><th scope=col>articles</th><th scope=col>mentions</th><th scope=col>findings</th></tr>
 </thead><tbody>{sizes}</tbody></table>
-<form role="search" aria-label="Filter the findings">
+<form role="search" aria-label="Filter the findings" autocomplete="off">
 <label>rule <select name="rule"><option value="">all</option>{options}</select></label>
 <label>file <select name="file"><option value="">all</option>{files}</select></label>
 <label>text <input type="search" name="text" dir="auto"></label></form>
-<ol>{items}</ol></main><script>{_SCRIPT}</script></body></html>
+<ol role="list">{items}</ol></main><script>{_SCRIPT}</script></body></html>
 """
 
 
-def _item(finding: Finding, document: Document | None) -> str:
+def _item(finding: Finding) -> str:
     place = f"{finding.file}:{finding.line}" if finding.line else finding.file
     fix = f'<p dir="ltr">→ {_told(str(finding.fix))}</p>' if finding.fix else ""
-    shown = _shown(document, finding) if document and finding.span else ""
+    shown = _shown(finding.span, finding.fix) if finding.span else ""
     return (
         f'<li data-rule="{escape(finding.rule)}" data-file="{escape(finding.file)}">'
-        f'<p><span class="rule">{escape(finding.rule)}</span> <span class="place">{escape(place)} '
-        f'{escape(finding.article)}</span></p>{shown}<p dir="ltr">{_told(finding.message)}</p>{fix}</li>'
+        f'<p><span class="rule">{escape(finding.rule)}</span> <span class="place"><bdi>{escape(place)}</bdi> '
+        f"{_isolated(finding.article)}</span></p>"
+        f'{shown}<p dir="ltr">{_told(finding.message)}</p>{fix}</li>'
     )
 
 
 def _told(message: str) -> str:
     """The message, with the Arabic that it quotes kept from turning the line around."""
-    return re.sub("&#x27;(.*?)&#x27;", r"«<bdi>\1</bdi>»", escape(message))
+    plain, *pieces = re.split(r"'((?:[^'\\]|\\.)*)'", message)  # as `kayan.doctor.quoted` writes them
+    told = [escape(plain)]
+    for name, plain in zip(pieces[::2], pieces[1::2], strict=True):
+        told += ["«", _isolated(name.replace("\\'", "'")), "»", escape(plain)]
+    return "".join(told)
 
 
-def _shown(document: Document, finding: Finding) -> str:
-    """The text around the mention: what is marked, and underlined what the fix would mark."""
-    span = finding.span
-    assert span is not None
-    fix = finding.fix.span if finding.fix and finding.fix.action != "remove" else None
+def _isolated(text: str) -> str:
+    language = ' lang="ar"' if re.search("[\u0620-\u06ff]", text) else ""
+    return f"<bdi{language}>{escape(text)}</bdi>"
+
+
+def _shown(span: Span, proposed: Fix | None) -> str:
+    """The text around the mention: what is marked, or is to be removed, and underlined what the fix would mark."""
+    text = span.source or ""
+    if proposed and proposed.action == "remove":
+        span, proposed = proposed.span, None
+    fix = proposed.span if proposed else None
     first = max(0, min(span.start, fix.start if fix else span.start) - AROUND)
-    last = min(len(document.text), min(max(span.end, fix.end if fix else span.end), span.start + 300) + AROUND)
+    last = min(len(text), min(max(span.end, fix.end if fix else span.end), span.start + 300) + AROUND)
     edges = sorted({first, last, *(e for s in (span, fix) if s for e in (s.start, s.end) if first < e < last)})
     pieces = []
     for a, b in pairwise(edges):
-        piece = escape(document.text[a:b])
+        piece = escape(text[a:b])
         inside = fix and fix.start <= a and b <= fix.end
         pieces.append(f"<ins>{piece}</ins>" if inside else f"<mark>{piece}</mark>" if _within(span, a, b) else piece)
-    return f'<p class="text" dir="rtl" lang="ar">…{"".join(pieces)}…</p>'
+    return f'<p class="text" dir="rtl" lang="ar">{"…" * (first > 0)}{"".join(pieces)}{"…" * (last < len(text))}</p>'
 
 
 def _within(span: Span, a: int, b: int) -> bool:

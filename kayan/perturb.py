@@ -140,7 +140,7 @@ def perturb(document: Document, name: str, seed: int = 0) -> Document:
     A mention of which nothing is left goes too. What `meta` says of tokens would no longer hold and is left out. Raises
     `ValueError` for an unknown name.
     """
-    meta = {key: value for key, value in document.meta.items() if key not in ("tokens", "tags", "sentences", "lines")}
+    meta = {key: value for key, value in document.meta.items() if key not in ("tokens", "tags", "sentences")}
     if name == "headline":
         end = next((stop for _, stop in sentences(document.text)), 0)
         return Document(document.text[:end], (s for s in document.spans if s.end <= end), document.id, meta)

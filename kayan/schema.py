@@ -87,6 +87,11 @@ class Declaration:
     labels: Mapping[str, str | None] = field(default_factory=dict)
     counts_as: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def unread(self) -> frozenset[str]:
+        """Its labels that say "something else or nothing"."""
+        return frozenset(label for label, to in self.labels.items() if to is None)
+
     def annotated(self, schema: Schema) -> tuple[str, ...]:
         """The schema's types that the corpus marks, in the schema's order."""
         return tuple(name for name in schema.types if self.annotates is None or name in self.annotates)

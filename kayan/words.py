@@ -33,6 +33,8 @@ _PREPOSITIONS = frozenset(
 _ABBREVIATION = re.compile(
     f'(?:^|[\\s(«"{_INVISIBLE}])(?:[{_LETTERS}]|أ\\.?د|ص\\.?ب|[A-Za-z]|(?:[A-Za-z]\\.)+[A-Za-z])$'
 )
+# Marks that open a quotation or a bracket, and the one that closes it.
+PAIRS = {"«": "»", "“": "”", '"': '"', "(": ")", "[": "]"}
 _BREAK = re.compile(r"\n+|[.!?؟…]+[\"'»”’)\]]*(?=\s|$)")
 
 
@@ -99,6 +101,16 @@ def governs(word: str) -> bool:
     """
     letters = "".join(_LETTER.findall(word[:16]))
     return letters in _PREPOSITIONS or (letters[:1] in ("و", "ف") and letters[1:] in _PREPOSITIONS)
+
+
+def is_open(text: str, mark: str) -> bool:
+    """Whether a quotation or bracket that `mark` of `PAIRS` begins is open at the end of `text`.
+
+    >>> is_open("بيت «الحكمة", "«"), is_open("بيت «الحكمة»", "«"), is_open('مؤسسة "بيت', '"')
+    (True, False, True)
+    """
+    close = PAIRS[mark]
+    return text.count(mark) % 2 == 1 if close == mark else text.count(mark) > text.count(close)
 
 
 def particle_end(word: str, count: int) -> int:

@@ -3,6 +3,7 @@ import pytest
 from kayan import Document
 from kayan.agreement import agree, disagreements
 from kayan.document import Span
+from kayan.schema import Declaration
 from tests.conftest import marked
 
 
@@ -57,5 +58,33 @@ def test_what_cannot_be_compared() -> None:
     one = marked("في [LOC فاس]", "a")
     with pytest.raises(ValueError, match="only one has b"):
         agree([one], [one, marked("نص", "b")])
+    with pytest.raises(ValueError, match="the first annotation has several a"):
+        agree([one, one], [one])
+    with pytest.raises(ValueError, match="the second annotation has several a"):
+        agree([one], [one, one])
+    with pytest.raises(ValueError, match="no article to compare"):
+        agree([], [])
     with pytest.raises(ValueError, match="article 'a': the two texts differ"):
         agree([one], [marked("من [LOC فاس]", "a")])
+
+
+def test_articles_without_ids_of_their_own_are_compared_in_order() -> None:
+    texts = ["في [LOC فاس]", "زار [PER كريم] فاس"]
+    first, second = ([marked(text, f"{name}-{i}") for i, text in enumerate(texts, 1)] for name in ("one", "two"))
+    assert agree(first, second).kappa == 1.0
+
+
+def test_two_that_mark_nothing_agree() -> None:
+    result = agree([marked("نص")], [marked("نص")])
+    assert (result.kappa_marked, result.to_dict()["span_f1"]) == (1.0, 1.0)
+    assert result.to_dict()["interval_95_by_article"] == [1.0, 1.0]
+
+
+def test_a_repeated_mention_is_one() -> None:
+    assert disagreements(spans("في فاس", (3, 6, "LOC"), (3, 6, "LOC")), spans("في فاس", (3, 6, "LOC"))) == []
+
+
+def test_unread_labels_are_no_disagreement() -> None:
+    one, two = marked("قرأ [MISC الظل] في [LOC فاس]"), marked("قرأ [PER الظل] في [LOC فاس]")
+    assert agree([one], [two], Declaration(labels={"MISC": None})).disagreements == ()
+    assert len(agree([one], [two]).disagreements) == 1

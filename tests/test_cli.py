@@ -117,6 +117,8 @@ def test_data_agree(tmp_path: Path, corpus_file: Path, articles: list[Document])
     assert "6 articles, 1 disagreements\nspan-F1 0.981" in shown
     code, shown = call("data", "agree", str(corpus_file), str(tmp_path / "b.jsonl"), "--json")
     assert json.loads(shown)["disagreements"][0]["kind"] == "only-first"
+    jsonl.write(tmp_path / "c.jsonl", [articles[0].with_spans([])])
+    assert call("data", "agree", *[str(tmp_path / "c.jsonl")] * 2) == (0, "1 articles, neither marks anything\n")
     jsonl.write(tmp_path / "b.jsonl", articles[1:])
     assert call("data", "agree", str(corpus_file), str(tmp_path / "b.jsonl"))[0] == 2
 
@@ -134,7 +136,15 @@ def test_data_split_and_convert(tmp_path: Path, corpus_file: Path, articles: lis
     assert code == 0
     parts = [jsonl.read(tmp_path / f"{part}.jsonl") for part in ("train", "test")]
     assert sorted(d.id for part in parts for d in part) == [d.id for d in articles]
-    assert call("data", "split", str(corpus_file), str(tmp_path), "--shares", "train")[0] == 2
+    code, shown = call("data", "split", str(corpus_file), str(tmp_path), "--shares", "other=0.5,test=0.5")
+    assert (code, f"{tmp_path / 'test.jsonl'} exists" in shown) == (2, True)
+    assert jsonl.read(tmp_path / "test.jsonl") == parts[1]
+    assert not (tmp_path / "other.jsonl").exists()
+    call("data", "split", str(corpus_file), str(tmp_path / "spaced"), "--shares", "train=0.5, test=0.5")
+    assert (tmp_path / "spaced" / "test.jsonl").exists()
+    for shares in ("train", "train=x", "a=0.5,a=0.5", "../a=0.5,b=0.5", "=0.5,b=0.5"):
+        code, shown = call("data", "split", str(corpus_file), str(tmp_path / "none"), "--shares", shares)
+        assert (code, shown.startswith("error: --shares must")) == (2, True)
     code, _ = call("data", "convert", str(corpus_file), str(tmp_path / "a.conll"))
     assert code == 0
     assert conll.read(tmp_path / "a.conll") == articles

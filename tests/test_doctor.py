@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,16 @@ def test_clean_articles_have_no_findings(articles: list[Document]) -> None:
         (marked("في [LOC فاس ]"), "edge"),
         (marked("قال [ORG «الأهرام»]"), "edge"),
         (marked("قال [ORG الأهرام،] أمس"), "edge"),
+        *((marked(f"في [LOC {mark}فاس]"), "edge") for mark in "\u200f\u00ad\u202f\u3000‹/•"),
         (marked("في مرا[LOC كش]"), "inside-word"),
         (marked("في [LOC مرا]كش"), "inside-word"),
         (marked("في [CITY فاس]"), "unknown-label"),
         (Document("بنك المغرب", [Span(0, 10, "ORG"), Span(4, 10, "LOC")], "x"), "overlap"),
         (Document("", id="x"), "empty-text"),
         (Document("نص", id=""), "empty-id"),
-        (Document("ن\ufffdص", id="x"), "odd-text"),
+        *((Document(f"ن{char}ص", id="x"), "odd-text") for char in "\ufffd\x7f\x80\ud83d"),
+        (Document("نص", id="x", meta={"open": [[0, 9]]}), "odd-meta"),
+        (Document("نص", id="x", meta={"open": None}), "odd-meta"),
     ],
 )
 def test_each_rule_finds_its_case(document: Document, rule: str) -> None:
@@ -47,6 +51,13 @@ def test_each_rule_finds_its_case(document: Document, rule: str) -> None:
         "يوم [DATE 3 رجب 1446هـ]",
         "من [ORG بنك المغرب (الرباط)]",
         "بـ[LOC فاس]",
+        "[LOC فاس]ـ",
+        "في [MISC بيت «الحكمة»]",
+        "قرأ [MISC «الظل» و«النور»]",
+        'في [ORG مؤسسة "بيت"]',
+        "قرأ [MISC أين المفر؟]",
+        "موقع [ORG Yahoo!]",
+        "شركة [ORG النور ش.م.م.]",
     ],
 )
 def test_what_the_rules_leave_alone(text: str) -> None:
@@ -55,12 +66,28 @@ def test_what_the_rules_leave_alone(text: str) -> None:
 
 def test_copies_are_found_even_in_disguise() -> None:
     first, second = Document(LONG, id="a"), Document(LONG.replace("الصحة", "الصِّحَّة"), id="b")
-    near = Document(LONG + " وأضاف المصدر نفسه أن المركز الجديد مجهز", id="c")
     assert rules(first, second) == ["duplicate-text", "near-duplicate"]
-    [(later, earlier, share)] = near_duplicates([first, near])
-    assert (later, earlier) == (1, 0)
-    assert share == 1.0
     assert rules(Document("أ", id="x"), Document("ب", id="x")) == ["duplicate-id"]
+
+
+def test_a_near_copy_is_told_of_the_shorter_article_and_once() -> None:
+    short = Document(LONG, id="a")
+    longer = [Document(f"{LONG} وأضاف المصدر نفسه أن المركز الجديد مجهز {i}", id=f"b{i}") for i in range(3)]
+    assert near_duplicates([short, longer[0]]) == [(1, 0, 1.0)]
+    messages = [finding.message for finding in check([short, *longer])]
+    assert messages[0] == "100% of the eight-word runs of the shorter of this and article 'a' are in both"
+    assert [message.split(", and ")[1:] for message in messages] == [[], ["1 more are as near"], ["2 more are as near"]]
+
+
+def test_ids_that_count_the_articles_of_a_file_are_no_copies(tmp_path: Path) -> None:
+    for i, name in enumerate("ab"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "n.jsonl").write_text(f'{{"text": "نص {i}"}}\n', encoding="utf-8")
+        (tmp_path / name / "c.conll").write_text(f"نص{i} O\n", encoding="utf-8")
+    files = [*tmp_path.rglob("*.jsonl"), *tmp_path.rglob("*.conll")]
+    assert examine(named(files, map(load, files))) == []
+    parts = {file: Corpus("", (Document(file, id="x"),), lines=((3,),)) for file in ("a", "b")}
+    assert str(examine(parts)[0]) == "b:3: duplicate-id: article 'x': another article has this id: 'x' (a:3)"
 
 
 def test_orphan_tags_of_a_conll_file_are_found(tmp_path: Path) -> None:
@@ -68,6 +95,33 @@ def test_orphan_tags_of_a_conll_file_are_found(tmp_path: Path) -> None:
     findings = check(load(tmp_path / "a.conll").documents)
     assert [finding.rule for finding in findings] == ["orphan-tag"]
     assert "فاس" in findings[0].message
+
+
+def test_a_file_made_of_conll_is_read_by_its_own_lines_and_mentions(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("# id = x\nأحمد B-PER\nفي O\n\nفاس I-LOC\nثم O\n", encoding="utf-8")
+    [document] = load(tmp_path / "a.conll").documents
+    jsonl.write(tmp_path / "a.jsonl", [document])
+    [finding] = examine({"a.jsonl": load(tmp_path / "a.jsonl")})
+    assert (finding.rule, finding.line) == ("orphan-tag", 1)
+    # The columns are no news once the mention is gone.
+    assert check([document.with_spans(document.spans[:1])]) == []
+
+
+@pytest.mark.parametrize("key", ["lines", "tags", "tokens", "sentences"])
+@pytest.mark.parametrize("value", [None, 12, [1, 2], ["I-PER"], "sport"])
+def test_metadata_of_others_breaks_nothing(key: str, value: object) -> None:
+    document = Document("في فاس ", [Span(3, 7, "LOC")], "x", {key: value})
+    assert rules(document) == ["edge"]
+
+
+def test_the_line_of_a_mention_that_begins_before_the_first_token(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text(
+        "# id = x\n\n# text = \u200fقال زيد.\nقال O\nزيد B-PER\n\nثم O\nنام O\n", encoding="utf-8"
+    )
+    corpus = load(tmp_path / "a.conll")
+    [document] = corpus.documents
+    wrong = replace(corpus, documents=(document.with_spans([Span(0, 4, "PER")]),))
+    assert [(finding.rule, finding.line) for finding in examine({"a.conll": wrong})] == [("edge", 4)]
 
 
 def only(documents: list[Document], rule: str) -> Finding:
@@ -87,12 +141,30 @@ def fixed(finding: Finding) -> tuple[str, str, str]:
         (marked("قال [ORG ،] أمس"), ("remove", "ORG", "،")),
         (marked("في مرا[LOC كش]"), ("replace", "LOC", "مراكش")),
         (marked("في [LOC مرا]كش"), ("replace", "LOC", "مراكش")),
+        (marked("عاد بم[LOC راكش]"), ("replace", "LOC", "مراكش")),
+        (marked("في با[LOC ريس]"), ("replace", "LOC", "باريس")),
+        (marked("قال [ORG «الأهرام» ]أمس"), ("replace", "ORG", "الأهرام")),
+        (marked("قرأ [MISC بيت «الحكمة»،]"), ("replace", "MISC", "بيت «الحكمة»")),
         (Document("بنك المغرب", [Span(0, 10, "ORG"), Span(4, 10, "LOC")], "x"), ("remove", "LOC", "المغرب")),
     ],
 )
 def test_fixes_within_an_article(document: Document, mended: tuple[str, str, str]) -> None:
     [finding] = check([document])
     assert fixed(finding) == mended
+
+
+def test_all_findings_of_a_mention_propose_the_same() -> None:
+    for text in ("في م[LOC را]كش", "في[LOC  «مرا]كش»"):
+        findings = check([marked(text)])
+        assert [fixed(finding) for finding in findings] == [("replace", "LOC", "مراكش")] * 2
+
+
+def test_no_fix_where_several_are_as_likely() -> None:
+    # «وبالرباط» may be «الرباط», «بالرباط» or a name of its own; of two types on one place either may be wrong.
+    [finding] = check([marked("وبال[LOC رباط]")])
+    assert (finding.rule, finding.fix) == ("inside-word", None)
+    [finding] = check([Document("في فاس", [Span(3, 6, "LOC"), Span(3, 6, "ORG")], "x")])
+    assert (finding.rule, finding.fix) == ("overlap", None)
 
 
 def test_a_name_of_another_type_than_elsewhere() -> None:
@@ -116,6 +188,30 @@ def test_a_name_marked_elsewhere_is_missed_here_behind_its_particle_too() -> Non
     assert check([*often, *(marked(f"{i} قال كريم الوزاني", f"o{i}") for i in range(3))]) == []
 
 
+def test_a_name_missed_within_a_missed_name_is_not_reported() -> None:
+    banks = [marked(f"{i} قال [ORG بنك المغرب] أمس", f"b{i}") for i in range(5)]
+    places = [marked(f"{i} زار [LOC المغرب] أمس", f"p{i}") for i in range(8)]
+    finding = only([*banks, *places, marked("أعلن بنك المغرب عن ذلك", "x")], "likely-miss")
+    assert fixed(finding) == ("add", "ORG", "بنك المغرب")
+
+
+def test_the_description_of_a_corpus_is_heeded() -> None:
+    often = [marked(f"{i} زار [MISC بركان] يوم [DATE الثلاثاء]", str(i)) for i in range(5)]
+    other = marked("فازت [ORG بركان] ثم بركان يوم الثلاثاء", "x")
+    assert {finding.rule for finding in check([*often, other])} == {"other-type", "likely-miss"}
+    unread = Corpus("", (*often, other.with_spans([])), Declaration(labels={"MISC": None}))
+    [finding] = examine({"a": unread}, Schema(("DATE",)))
+    assert fixed(finding) == ("add", "DATE", "الثلاثاء")
+    # What another part marks and this one does not annotate is nothing that it lacks.
+    parts = {"a": Corpus("", tuple(often)), "b": Corpus("", (other,), Declaration(frozenset(["ORG"])))}
+    assert examine(parts) == []
+
+
+def test_the_first_letter_of_a_name_is_no_particle() -> None:
+    often = [marked(f"{i} في [LOC سلا]", str(i)) for i in range(8)]
+    assert check([*often, marked("قدم المشاركون من [LOC كسلا]", "x"), marked("زاروا [LOC كسلا]", "y")]) == []
+
+
 def test_a_particle_left_inside() -> None:
     often = [marked(f"{i} في [LOC مراكش]", str(i)) for i in range(5)]
     finding = only([*often, marked("عاد [LOC بمراكش]", "x")], "particle-inside")
@@ -131,8 +227,28 @@ def test_the_same_sentence_marked_otherwise() -> None:
     other = marked("وهذا خبر آخر تماما.\nأعلنت وزارة الصحة عن فتح مركز جديد.", "b")
     finding = only([one, other], "same-sentence")
     assert finding.article == "b"
-    assert "no mention; at article 'a' it is marked otherwise" in finding.message
+    assert "the sentence at 20 has no mention; in article 'a' at 0 it is marked otherwise" in finding.message
     assert not [f for f in check([one, marked(one.text.replace("أول", "ثان"), "c")]) if f.article == "a"]
+
+
+def test_the_same_sentence_with_a_particle_inside_or_where_nobody_looked() -> None:
+    one, other = (
+        marked(text, text[:2]) for text in ("سافر الوفد أمس إلى ب[LOC مراكش]", "سافر  الوفد أمس إلى [LOC بمراكش]")
+    )
+    assert only([one, other], "same-sentence").message.startswith("the sentence at 0 has LOC 'بمراكش'")
+    assert "same-sentence" not in rules(one, Document(other.text, (), "x", {"open": [[0, 5]]}))
+
+
+def test_the_same_sentence_in_conll_is_where_the_file_has_it(tmp_path: Path) -> None:
+    # A headline ends without a full stop: only the blank line tells.
+    headline = ["أعلنت", "الوزارة", "عن", "مركز", "جديد"]
+    first, second = (
+        "".join(f"{word} {tag if word == 'الوزارة' else 'O'}\n" for word in headline) for tag in ("B-ORG", "O")
+    )
+    (tmp_path / "a.conll").write_text(f"# id = x\nقال O\nزيد B-PER\n\n{first}\nثم O\n\n{second}", encoding="utf-8")
+    [finding] = examine({"a.conll": load(tmp_path / "a.conll")})
+    assert (finding.rule, finding.line) == ("same-sentence", 13)
+    assert "in article 'x' (a.conll:5) at 8 it is marked otherwise" in finding.message
 
 
 def test_findings_say_file_and_line(tmp_path: Path) -> None:
@@ -144,8 +260,10 @@ def test_findings_say_file_and_line(tmp_path: Path) -> None:
     assert str(first).endswith("; make it ORG 'الأهرام' [5, 12)")
     assert (second.file, second.line, second.rule) == (str(files[1]), 5, "orphan-tag")
     assert second.to_dict()["span"] == {"start": 3, "end": 6, "label": "LOC", "text": "فاس"}
-    with pytest.raises(ValueError, match="named twice"):
-        named([files[0], files[0]], map(load, [files[0], files[0]]))
+    for again in (files[0], tmp_path / ".." / tmp_path.name / "a.jsonl"):
+        with pytest.raises(ValueError, match="named twice"):
+            named([files[0], again], map(load, [files[0], again]))
+    assert examine({}) == []
 
 
 def test_files_that_differ_more_than_chance() -> None:
@@ -159,6 +277,21 @@ def test_files_that_differ_more_than_chance() -> None:
     assert all(chance > 0.05 for _, chance in shift(names[:15], names[15:]))
 
 
+def test_a_difference_is_seen_among_many_types_whatever_their_names() -> None:
+    types = "".join(f"[{{T{i}}} كريم] " for i in range(18))
+    parts = {
+        name: Corpus("", tuple(marked(text.format(i), f"{name}{i}") for i in range(30)))
+        for name, text in (
+            ("some", f"زار {types} مدينة {{}}".replace("{T", "T").replace("} ك", " ك")),
+            ("none", "زار {}"),
+        )
+    }
+    messages = [finding.message for finding in examine(parts) if finding.rule == "shift"]
+    assert len(messages) == 19
+    odd = [marked("زار [A{x} كريم]", str(i)) for i in range(2)]
+    assert shift(odd, odd, "{y}")[1][0] == "A{x} is 100.0% of the mentions, in {y} 100.0%"
+
+
 def test_the_page_shows_findings_and_no_markup_of_articles() -> None:
     hostile = marked("قال [ORG «<script>alert(1)</script>»] </table> أمس", "<b>x</b>")
     parts = {"a&b.jsonl": Corpus("", (hostile,))}
@@ -169,3 +302,22 @@ def test_the_page_shows_findings_and_no_markup_of_articles() -> None:
     assert "<mark>«</mark><ins>&lt;script&gt;alert(1)&lt;/script&gt;</ins><mark>»</mark>" in page
     assert "a&amp;b.jsonl" in page
     assert "ORG «<bdi>&lt;script&gt;alert(1)&lt;/script&gt;</bdi>» [5, 30)" in page
+    # Documents of no file have none to choose.
+    assert 'value=""' not in findings_page({"": parts["a&b.jsonl"]}, findings).replace('value="">all', "")
+
+
+def test_the_page_shows_each_finding_in_its_own_article() -> None:
+    two = (marked("قال زيد [ORG «الأهرام»] أمس", "x"), Document("نص آخر لا علاقة له", id="x"))
+    parts = {"": Corpus("", two)}
+    page = findings_page(parts, examine(parts))
+    assert "قال زيد <mark>«</mark><ins>الأهرام</ins><mark>»</mark> أمس" in page
+
+
+def test_the_page_isolates_names_with_an_apostrophe_and_marks_what_is_to_go() -> None:
+    text = "زار دولة كوت د'إيفوار"
+    document = Document(text, [Span(4, 12, "ORG"), Span(9, len(text), "LOC")], "x")
+    parts = {"": Corpus("", (document,))}
+    page = findings_page(parts, examine(parts))
+    assert 'LOC «<bdi lang="ar">كوت د&#x27;إيفوار</bdi>» [9, 21) overlaps «<bdi lang="ar">دولة كوت</bdi>»' in page
+    assert "زار <mark>دولة كوت</mark> د" in page
+    assert 'role="status"' in page

@@ -39,6 +39,7 @@ def test_jsonl_round_trip_keeps_everything(tmp_path: Path, articles: list[Docume
         ('{"id": "x", "text": "سلام", "entities": []}', 'unknown key "entities"; accepted are "id", "meta"'),
         ('{"id": "x"}', '"text" must be a string'),
         ('["x"]', "found list"),
+        ('{"id": "x", "text": "س \\ud83d"}', "article 'x': \"text\" has half a character.* at 2"),
         ('{"id": "first", "text": "سلام"}', "has the id of line 1"),
     ],
 )
@@ -117,6 +118,31 @@ def test_conll_documents_by_marks_or_groups_of_sentences(tmp_path: Path) -> None
     assert [(d.id, d.text) for d in conll.read(marks)] == [("x", "أ ب"), ("y", "ج")]
     docstart = lines(tmp_path / "start.txt", "-DOCSTART- O", "", "أ O", "", "ب O", "", "-DOCSTART- O", "", "ج O")
     assert [d.text for d in conll.read(docstart)] == ["أ ب", "ج"]
+
+
+def test_conll_refuses_a_second_article_of_one_id_and_files_without_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"a.txt:5: article 'x' has the id of the one at line 2"):
+        conll.read(lines(tmp_path / "a.txt", "# id = x", "أ O", "", "# id = x", "ب O"))
+    with pytest.raises(FormatError, match=r"b.txt: holds no sentence"):
+        conll.read(lines(tmp_path / "b.txt", "-DOCSTART- O"))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tags": None},
+        {"tags": ["sport", "O"]},
+        {"tags": ["O"]},
+        {"tokens": 345},
+        {"tokens": [[0, 2], [3, 99]]},
+        {"sentences": 12},
+        {"sentences": [[0]]},
+    ],
+)
+def test_columns_are_not_taken_for_other_metadata(tmp_path: Path, changed: dict[str, object]) -> None:
+    [document] = conll.read(lines(tmp_path / "a.txt", "في O", "فاس B-LOC"))
+    assert conll.columns(document) == conll.Columns([(0, 2), (3, 6)], ["O", "B-LOC"], [(0, 2)])
+    assert conll.columns(Document(document.text, (), "x", {**document.meta, **changed})) is None
 
 
 def test_conll_columns(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def swap(document: Document, pool: Mapping[str, Sequence[str]], draw: random.Ran
         spans.append(Span(length, length + len(other), span.label))
         length += len(other)
         end = span.end
-    meta = {key: value for key, value in document.meta.items() if key not in ("tokens", "tags", "sentences", "lines")}
+    meta = {key: value for key, value in document.meta.items() if key not in ("tokens", "tags", "sentences")}
     return Document("".join([*pieces, text[end:]]), spans, document.id, meta)
 
 

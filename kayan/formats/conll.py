@@ -1,9 +1,9 @@
 """CoNLL columns: a token a line with its tag, a blank line after each sentence; IOB1, IOB2, IO and BIOES read, IOB2 written.
 
 Files without the original text are joined into natural text, punctuation attached as in print, and the token offsets are
-kept in `Document.meta["tokens"]` (with `meta["tags"]`, their IOB2 tags, `meta["sentences"]`, token ranges, and
-`meta["lines"]`, the line that each sentence begins on), so that token-level scoring stays exact. Files that kayan writes
-carry the text in `# text =` lines and read back unchanged.
+kept in `Document.meta["tokens"]` (with `meta["tags"]`, their IOB2 tags, and `meta["sentences"]`, token ranges;
+`columns` reads them), so that token-level scoring stays exact. Files that kayan writes carry the text in `# text =` lines
+and read back unchanged.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import itertools
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from kayan.document import Document, Span
+from kayan.document import Document, Span, ranges
 from kayan.formats import FormatError, read_text, replacing
 from kayan.words import sentences, words
 
@@ -33,12 +34,20 @@ def read(path: str | Path, token: int = 0, tag: int = -1, group: int = 1) -> lis
         the line has one, at spaces elsewhere.
     group: sentences that make one document where the file has no document marks (`# id = …`, `# newdoc id = …`,
         `-DOCSTART-`).
-    Raises `FormatError` with the line for a missing column or a tag that is no O, B-X, I-X, E-X, S-X, L-X or U-X.
+    Raises `FormatError` with the line for a missing column, a tag that is no O, B-X, I-X, E-X, S-X, L-X or U-X, or a
+    second article of one id, and for a file without a sentence.
     """
+    return [document for document, _ in numbered(path, token, tag, group)]
+
+
+def numbered(path: str | Path, token: int = 0, tag: int = -1, group: int = 1) -> list[tuple[Document, tuple[int, ...]]]:
+    """The documents of a file as `read` gives them, each with the line numbers of its tokens."""
     if group < 1:
         raise ValueError(f"group must be at least 1 sentence, not {group}")
     path = Path(path)
     documents: list[Document] = []
+    lines: list[tuple[int, ...]] = []
+    seen: dict[str, int] = {}
     sentence, identity, marked = _Sentence(), "", False
     pending: list[_Sentence] = []
 
@@ -46,7 +55,11 @@ def read(path: str | Path, token: int = 0, tag: int = -1, group: int = 1) -> lis
         nonlocal pending
         if pending:
             name = identity or f"{path.stem}-{len(documents) + 1}"
+            if name in seen:
+                raise FormatError(path, pending[0].line, f"article {name!r} has the id of the one at line {seen[name]}")
+            seen[name] = pending[0].line
             documents.append(_document(pending, name, path))
+            lines.append(tuple(part.line + i for part in pending for i in range(len(part.tokens))))
         pending = []
 
     for number, line in enumerate([*read_text(path).split("\n"), ""], 1):
@@ -78,7 +91,31 @@ def read(path: str | Path, token: int = 0, tag: int = -1, group: int = 1) -> lis
         sentence.tags.append(label)
         sentence.line = sentence.line or number
     close()
-    return documents if _starts_with_b(documents) else [_as_iob2(document) for document in documents]
+    if not documents:
+        raise FormatError(path, None, "holds no sentence")
+    if not _starts_with_b(documents):
+        documents = [_as_iob2(document) for document in documents]
+    return list(zip(documents, lines, strict=True))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The tokens of a CoNLL file in a document: half-open character offsets, IOB2 tags, sentences as token ranges."""
+
+    tokens: list[tuple[int, int]]
+    tags: list[str]
+    sentences: list[tuple[int, int]]
+
+
+def columns(document: Document) -> Columns | None:
+    """The columns that `read` kept in the document's `meta`; None where it has none, or other things by their names."""
+    tokens, tags = ranges(document.meta.get("tokens"), len(document.text)), document.meta.get("tags")
+    if not tokens or not isinstance(tags, list | tuple) or len(tags) != len(tokens):
+        return None
+    sentences = ranges(document.meta.get("sentences"), len(tokens))
+    if not sentences or not all(isinstance(tag, str) and _TAG.fullmatch(tag) for tag in tags):
+        return None
+    return Columns(tokens, list(tags), sentences)
 
 
 def _starts_with_b(documents: Sequence[Document]) -> bool:
@@ -172,7 +209,7 @@ def _document(parts: list[_Sentence], identity: str, path: Path) -> Document:
     text = ""
     offsets: list[tuple[int, int]] = []
     tags: list[str] = []
-    ranges: list[list[int]] = []
+    sentences: list[list[int]] = []
     spans: list[Span] = []
     for part in parts:
         if part.text is None:
@@ -183,14 +220,13 @@ def _document(parts: list[_Sentence], identity: str, path: Path) -> Document:
         first = len(offsets)
         offsets += [(a + len(text), b + len(text)) for a, b in local]
         tags += [_TO_BI.get(tag[0], tag[0]) + tag[1:] for tag in part.tags]
-        ranges.append([first, len(offsets)])
+        sentences.append([first, len(offsets)])
         text += joined
         for a, b, label in mentions(part.tags):
             start, end = offsets[first + a][0], offsets[first + b - 1][1]
             # Where the text is known the tokens are exact; elsewhere they carry quotation marks («الأهرام» as one token).
             spans.append(Span(*((start, end) if part.text is not None else _trim(text, start, end)), label))
-    meta = {"tokens": [list(pair) for pair in offsets], "tags": tags, "sentences": ranges}
-    meta["lines"] = [part.line for part in parts]
+    meta = {"tokens": [list(pair) for pair in offsets], "tags": tags, "sentences": sentences}
     return Document(text, spans, identity, meta)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from kayan.document import Document, DocumentError, Span
 from kayan.formats import FormatError, read_text, replacing
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _KEYS = {"id", "text", "spans", "meta"}
 _SPAN_KEYS = {"start", "end", "label", "score", "text"}
 
@@ -20,6 +22,11 @@ def read(path: str | Path) -> list[Document]:
     A missing "id" becomes the line number, missing "spans" and "meta" are empty; a span may carry "score" and the
     quoted "text", which must then equal `text[start:end]`. Raises `FormatError` with the file, line and article.
     """
+    return [document for document, _ in numbered(path)]
+
+
+def numbered(path: str | Path) -> list[tuple[Document, tuple[int]]]:
+    """The articles of a file as `read` gives them, each with the number of its line."""
     documents = []
     seen: dict[str, int] = {}
     # Not splitlines(): it also breaks at U+2028, U+0085 and others that JSON strings may hold.
@@ -30,7 +37,7 @@ def read(path: str | Path) -> list[Document]:
         if document.id in seen:
             raise FormatError(path, number, f"article {document.id!r} has the id of line {seen[document.id]}")
         seen[document.id] = number
-        documents.append(document)
+        documents.append((document, (number,)))
     return documents
 
 
@@ -52,6 +59,9 @@ def parse(line: str, path: str | Path, number: int) -> Document:
         raise FormatError(path, number, f"{where}: unknown key {_listed(unknown)}; accepted are {_listed(_KEYS)}")
     if not isinstance(record.get("text"), str):
         raise FormatError(path, number, f'{where}: "text" must be a string')
+    if half := _SURROGATE.search(record["text"]):
+        # No encoding can write it, so everything after this point would fail without a place to name.
+        raise FormatError(path, number, f'{where}: "text" has half a character, {half[0]!r} at {half.start()}')
     if not isinstance(spans := record.get("spans", []), list) or not isinstance(meta := record.get("meta", {}), dict):
         raise FormatError(path, number, f'{where}: "spans" must be a list and "meta" an object')
     try:
