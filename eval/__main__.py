@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--corpus", type=click.Path(dir_okay=False), help="YAML file that says what DATA annotates (configs/corpora)."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--threshold", default=0.0, show_default=True, help="Leave out spans that score less.")
+@click.option("--threshold", type=float, help="Leave out spans that score less; by default what a checkpoint says.")
 @click.option("--language", default="ar", show_default=True, type=click.Choice(["ar", "en"]), help="Of the page.")
 @click.option(
     "--train-data", multiple=True, type=click.Path(dir_okay=False), help="Training articles: which mentions were seen."
@@ -37,7 +37,7 @@ def main(
     out: str | None,
     corpus: str | None,
     device: str,
-    threshold: float,
+    threshold: float | None,
     language: str,
     train_data: tuple[str, ...],
     robustness: bool,
@@ -81,7 +81,7 @@ def main(
     "--out", type=click.Path(file_okay=False), help="Folder for compare.html, .md, .json and the predictions."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--threshold", default=0.0, show_default=True, help="Leave out spans that score less.")
+@click.option("--threshold", type=float, help="Leave out spans that score less; by default what a checkpoint says.")
 @click.option("--language", default="ar", show_default=True, type=click.Choice(["ar", "en"]), help="Of the page.")
 @click.option("--samples", default=10_000, show_default=True, help="Resamples and randomisations.")
 def compare(
@@ -90,7 +90,7 @@ def compare(
     corpus: tuple[str, ...],
     out: str | None,
     device: str,
-    threshold: float,
+    threshold: float | None,
     language: str,
     samples: int,
 ) -> None:

@@ -28,7 +28,7 @@ def run(
     descriptions: Sequence[Description | None],
     out: str | None = None,
     device: str = "auto",
-    threshold: float = 0.0,
+    threshold: float | None = None,
     language: str = "ar",
     samples: int = SAMPLES,
 ) -> dict[str, Any]:
@@ -69,7 +69,8 @@ def run(
         scores = {name: own[k]["character_span_strict"] for name, own in zip(names, figures, strict=True)}
         about = {key: figures[0][k][key] for key in ("name", "sha256", "articles", "words", "particles")}
         results.append({"data": str(path), **about, "types": labels, "scores": scores, "pairs": pairs})
-    report: dict[str, Any] = {"kayan": kayan.__version__, "threshold": threshold, "systems": names, "paths": [*systems]}
+    used = "auto" if threshold is None else threshold
+    report: dict[str, Any] = {"kayan": kayan.__version__, "threshold": used, "systems": names, "paths": [*systems]}
     report |= {"cost": costs, "data": results}
     if out:
         _write(Path(out), report, corpora, found, language)

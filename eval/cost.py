@@ -11,7 +11,7 @@ from kayan.runtime import require_torch
 from kayan.tagger import Tagger
 
 
-def load(name: str | None, device: str, threshold: float) -> tuple[Tagger, dict[str, Any]]:
+def load(name: str | None, device: str, threshold: float | None) -> tuple[Tagger, dict[str, Any]]:
     """The tagger and its `parameters`, `disk_megabytes` (10^6 bytes of the folder) and `load_seconds`, counted when
     PyTorch and transformers are imported. Raises as `Tagger.load` does."""
     folder = resolve(name)

@@ -168,7 +168,7 @@ def run(
     out: str | None = None,
     corpus: Description | None = None,
     device: str = "auto",
-    threshold: float = 0.0,
+    threshold: float | None = None,
     perturbed: bool = False,
     training: Sequence[str] = (),
     language: str = "ar",
@@ -179,7 +179,11 @@ def run(
     serve several corpora or `perturbed`."""
     seen = [document for path in training for document in load(path, corpus).documents] if training else None
     results, predictions = [], []
-    report: dict[str, Any] = {"checkpoint": checkpoint or "starter", "kayan": kayan.__version__, "threshold": threshold}
+    report: dict[str, Any] = {
+        "checkpoint": checkpoint or "starter",
+        "kayan": kayan.__version__,
+        "threshold": threshold or 0.0,
+    }
     if is_predictions(checkpoint):
         if len(data) != 1 or perturbed:
             raise ValueError(f"{checkpoint} holds predictions: they are scored on one file, and have no robustness")
@@ -188,7 +192,7 @@ def run(
         predictions.append(tagged)
     else:
         tagger, report["cost"] = load_tagger(checkpoint, device, threshold)
-        report["policy"] = tagger.policy.to_json()
+        report["policy"], report["threshold"] = tagger.policy.to_json(), tagger.threshold
         for path in data:
             result, tagged = evaluate(tagger, path, corpus, seen)
             if perturbed:
@@ -217,7 +221,7 @@ def run(
 
 
 def given(
-    path: str, data: str, description: Description | None, threshold: float, training: Sequence[Document] | None
+    path: str, data: str, description: Description | None, threshold: float | None, training: Sequence[Document] | None
 ) -> tuple[dict[str, Any], list[Document]]:
     """The figures of a file of predictions; the types are those that either side uses, the frequent first.
     Raises `FormatError` for predictions that do not fit the articles."""

@@ -32,7 +32,8 @@ class CheckpointError(ValueError):
 class Policy:
     """What a checkpoint knows beside its weights; the content of `kayan.json`.
 
-    text: how text becomes sub-words. temperature: divides the logits for calibrated scores; fitted on validation.
+    text: how text becomes sub-words. temperature: divides the logits for calibrated scores; threshold: mentions that score
+    less are left out unless another is asked for; both fitted on validation.
     trained_on: one entry a corpus, with name, sha256 and licence.
     """
 
@@ -40,6 +41,7 @@ class Policy:
     text: TextPolicy = field(default_factory=TextPolicy)
     proclitics: bool = True
     temperature: float = 1.0
+    threshold: float = 0.0
     version: str = ""
     trained_on: tuple[Mapping[str, Any], ...] = ()
 
@@ -51,6 +53,7 @@ class Policy:
             "text": self.text.to_dict(),
             "proclitics": self.proclitics,
             "temperature": self.temperature,
+            "threshold": self.threshold,
             "version": self.version,
             "trained_on": [dict(entry) for entry in self.trained_on],
         }
@@ -75,11 +78,16 @@ class Policy:
             temperature = float(data["temperature"])
             if not temperature > 0:
                 raise ValueError(f"temperature must be positive, not {temperature}")
+            # Checkpoints of version 0.1 have none.
+            threshold = float(data.get("threshold", 0.0))
+            if not 0 <= threshold <= 1:
+                raise ValueError(f"threshold must be a probability between 0 and 1, not {threshold}")
             return cls(
                 Schema(tuple(data["types"])),
                 TextPolicy(**data["text"]),
                 bool(data["proclitics"]),
                 temperature,
+                threshold,
                 str(data.get("version", "")),
                 tuple(data.get("trained_on", ())),
             )
@@ -229,6 +237,6 @@ def save_policy(folder: str | Path, policy: Policy) -> None:
         file.write("\n")
 
 
-def recalibrate(folder: str | Path, temperature: float) -> None:
-    """Store another temperature in a saved checkpoint."""
-    save_policy(folder, replace(inspect(folder).policy, temperature=temperature))
+def recalibrate(folder: str | Path, temperature: float, threshold: float) -> None:
+    """Store another temperature and threshold in a saved checkpoint."""
+    save_policy(folder, replace(inspect(folder).policy, temperature=temperature, threshold=threshold))

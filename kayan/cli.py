@@ -43,7 +43,11 @@ def main() -> None:
 @click.argument("files", nargs=-1, type=click.Path())
 @click.option("--format", "form", type=click.Choice(["text", "jsonl", "conll"]), default="text", show_default=True)
 @click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
-@click.option("--threshold", default=0.0, show_default=True, help="Leave out mentions that score less.")
+@click.option(
+    "--threshold",
+    type=float,
+    help="Leave out mentions that score less; by default what the checkpoint says, 0 keeps all.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--colour/--no-colour", default=None, help="Force colours on or off; by default on a terminal only.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the terminal.")
@@ -51,7 +55,7 @@ def tag(
     files: tuple[str, ...],
     form: str,
     model: str | None,
-    threshold: float,
+    threshold: float | None,
     device: str,
     colour: bool | None,
     output: str | None,

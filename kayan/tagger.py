@@ -33,7 +33,15 @@ class Tagger:
     its memory. The answer for an article does not depend on what else is tagged with it.
     """
 
-    def __init__(self, encoder: Encoder, runtime: Runtime, policy: Policy, threshold: float = 0.0, batch: int = 8192):
+    def __init__(
+        self,
+        encoder: Encoder,
+        runtime: Runtime,
+        policy: Policy,
+        threshold: float | None = None,
+        batch: int = 8192,
+    ):
+        threshold = policy.threshold if threshold is None else threshold
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold must be a probability between 0 and 1, not {threshold}")
         if batch < 1:
@@ -46,13 +54,14 @@ class Tagger:
         cls,
         path_or_hub_id: str | Path | None = None,
         *,
-        threshold: float = 0.0,
+        threshold: float | None = None,
         device: str = "auto",
         dtype: str = "float32",
         batch: int = 8192,
     ) -> Tagger:
         """Load a checkpoint folder, a Hugging Face hub id, or (None) the embedded starter.
 
+        threshold: mentions that score less are left out; None takes the checkpoint's own, 0 keeps all.
         device: "auto", "cpu", "cuda", "cuda:1", "mps". dtype: "float32", or "bfloat16"/"float16", faster where the
         hardware has them, with answers that may differ in the last digits of a score.
         Raises `CheckpointError` for a checkpoint that cannot be used, `ImportError` naming the extra without a runtime.

@@ -88,6 +88,7 @@ def test_a_window_beyond_the_positions(copy: Path) -> None:
         ({"text": {"profile": "light", "windows": 3}}, "windows"),
         ({"format": 2}, "format 2"),
         ({"temperature": 0}, "positive"),
+        ({"threshold": 1.2}, "between 0 and 1"),
     ],
 )
 def test_a_policy_that_cannot_be_read(copy: Path, changes: dict[str, Any], message: str) -> None:
@@ -103,9 +104,16 @@ def test_broken_files(copy: Path) -> None:
     refused(copy / "nowhere", "is no checkpoint folder")
 
 
+def test_a_checkpoint_without_a_threshold_keeps_all(copy: Path) -> None:
+    policy = json.loads((copy / "kayan.json").read_text(encoding="utf-8"))
+    del policy["threshold"]
+    (copy / "kayan.json").write_text(json.dumps(policy), encoding="utf-8")
+    assert inspect(copy).policy.threshold == 0.0
+
+
 def test_the_temperature_is_stored(copy: Path) -> None:
-    recalibrate(copy, 1.7)
-    assert inspect(copy).policy.temperature == 1.7
+    recalibrate(copy, 1.7, 0.4)
+    assert (inspect(copy).policy.temperature, inspect(copy).policy.threshold) == (1.7, 0.4)
 
 
 def test_position_limits() -> None:

@@ -1,5 +1,6 @@
 import builtins
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,10 @@ def test_the_threshold_leaves_out_what_scores_less(checkpoint: Path, tagger: Tag
     middle = sorted(span.score or 0 for span in everything)[len(everything) // 2]
     some = Tagger.load(checkpoint, threshold=middle)(texts[0]).spans
     assert [span for span in everything if (span.score or 0) >= middle] == list(some)
+    # Unless another is asked for, it is the checkpoint's own.
+    own = replace(tagger.policy, threshold=middle)
+    assert list(Tagger(tagger.encoder, tagger.runtime, own)(texts[0]).spans) == list(some)
+    assert list(Tagger(tagger.encoder, tagger.runtime, own, 0.0)(texts[0]).spans) == list(everything)
     with pytest.raises(ValueError, match="between 0 and 1"):
         Tagger.load(checkpoint, threshold=1.5)
 

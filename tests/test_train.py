@@ -17,8 +17,9 @@ from kayan import Tagger  # noqa: E402
 from kayan.checkpoint import inspect  # noqa: E402
 from kayan.document import Document  # noqa: E402
 from kayan.model import build  # noqa: E402
+from train import calibrate  # noqa: E402
 from train.__main__ import main  # noqa: E402
-from train.calibrate import fit_temperature  # noqa: E402
+from train.calibrate import fit_temperature, fit_threshold  # noqa: E402
 from train.config import Config, ConfigError, read  # noqa: E402
 from train.finetune import best_so_far, finetune, parameter_groups  # noqa: E402
 
@@ -225,3 +226,19 @@ def test_temperature_makes_overconfident_scores_milder(checkpoint: Path, article
     gold = [found.with_spans(found.spans[::2]) for found in tagger(articles)]
     assert fit_temperature(tagger, gold) > 1.0
     assert fit_temperature(tagger, tagger(articles)) == 1.0
+
+
+def test_the_threshold_leaves_out_what_is_more_often_wrong(
+    checkpoint: Path, articles: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tagger = Tagger.load(checkpoint)
+    found = tagger(articles)
+    scores = sorted(span.score or 0.0 for document in found for span in document.spans)
+    middle = scores[len(scores) // 2]
+    gold = [one.with_spans(span for span in one.spans if (span.score or 0.0) >= middle) for one in found]
+    # A handful of predictions says nothing.
+    assert fit_threshold(tagger, gold) == 0.0
+    monkeypatch.setattr(calibrate, "ENOUGH", 2)
+    threshold = fit_threshold(tagger, gold)
+    kept = [span for one in found for span in one.spans if (span.score or 0.0) >= threshold]
+    assert abs(len(kept) - sum(len(one.spans) for one in gold)) <= 1

@@ -1,4 +1,4 @@
-"""Fit the temperature of a checkpoint's scores on validation articles."""
+"""Fit the temperature of a checkpoint's scores, and the threshold below which it keeps silent, on validation articles."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from kayan.decoding import decode
 from kayan.document import Document
 from kayan.tagger import Tagger
 
+# Fewer predictions than this say little about the best threshold.
+ENOUGH = 200
 _GRID = np.exp(np.linspace(np.log(0.4), np.log(4.0), 47))
 
 
@@ -40,3 +42,21 @@ def fit_temperature(tagger: Tagger, gold: Sequence[Document]) -> float:
     losses = [loss(float(temperature)) for temperature in _GRID]
     known = [value for value in losses if value is not None]
     return float(_GRID[int(np.argmin(known))]) if len(known) == len(losses) else 1.0
+
+
+def fit_threshold(tagger: Tagger, gold: Sequence[Document]) -> float:
+    """The threshold with the highest micro F1 on the articles, the middle of the best run of scores, two digits; 0.0 for
+    fewer than `ENOUGH` predictions. A calibrated tagger gains where what it is unsure of is more often wrong than right."""
+    tagger = Tagger(tagger.encoder, tagger.runtime, tagger.policy, 0.0, tagger.batch)
+    known = sum(len(document.spans) for document in gold)
+    scored = []
+    for document, found in zip(gold, tagger.stream(gold), strict=True):
+        right = {(span.start, span.end, span.label) for span in document.spans}
+        scored += [(span.score or 0.0, (span.start, span.end, span.label) in right) for span in found.spans]
+    if len(scored) < ENOUGH:
+        return 0.0
+    scores, hits = map(np.array, zip(*sorted(scored, reverse=True), strict=True))
+    f1 = 2 * np.cumsum(hits) / (np.arange(1, len(hits) + 1) + known)
+    best = int(np.argmax(f1))
+    below = scores[best + 1] if best + 1 < len(scores) else 0.0
+    return float(round((scores[best] + below) / 2, 2))

@@ -38,7 +38,7 @@ without particles split off («بمراكش» stays one mention), windows and BI
 
 ## Text policy
 Profile `{profile}`, windows of {window} sub-words that overlap by {stride}, IOB2 tags on first sub-words,
-{head}. Score temperature {temperature}.
+{head}. Score temperature {temperature}, threshold {threshold}.
 
 ## Data
 | corpus | part | documents | mentions | licence | SHA-256 |
@@ -86,6 +86,7 @@ def write_card(folder: Path, config: Config, parts: Mapping[str, Sequence[Corpus
         stride=config.text.stride,
         head="a second head counts attached particles" if config.model.proclitics else "no proclitic head",
         temperature=best.get("temperature", 1.0),
+        threshold=best.get("threshold", 0.0),
         data="\n".join(data),
         figures="\n".join(rows),
         precision=best["eval_span_precision"],

@@ -27,6 +27,7 @@ from transformers import AutoConfig, AutoTokenizer, Trainer, TrainerCallback, Tr
 import kayan
 from kayan.checkpoint import Policy, position_limit, recalibrate, resolve
 from kayan.corpus import Corpus, check_labels, comparable, from_row, load, to_datasets
+from kayan.document import Document
 from kayan.encoding import IGNORED, Encoder, Unreachable
 from kayan.formats import replacing
 from kayan.model import TaggerModel, build, save
@@ -35,7 +36,7 @@ from kayan.runtime import bf16_is_fast
 from kayan.schema import TagSets
 from kayan.scoring import SpanScorer
 from kayan.tagger import Tagger
-from train.calibrate import fit_temperature
+from train.calibrate import fit_temperature, fit_threshold
 from train.card import write_card
 from train.config import Config, CorpusFile, under
 from train.swap import mention_pool, swap, with_names
@@ -123,14 +124,22 @@ def finetune(config: Config, resume: bool = False) -> dict[str, Any]:
     if not config.debug.overfit:
         # A mention that a corpus never marks, or marks elsewhere in the word, would look like a mistake.
         exact = [one for one in parts["validation"] if one.declaration.annotates is None and one.declaration.proclitics]
-        temperature = fit_temperature(Tagger.load(best), [document for one in exact for document in one.documents])
-        recalibrate(best, temperature)
-        trainer.best["temperature"] = round(temperature, 4)
+        documents = [document for one in exact for document in one.documents]
+        trainer.best |= calibrate(best, documents)
     trainer.best["seconds"] = round(time.monotonic() - started, 1)
     _json(run / "metrics.json", {"best": trainer.best, "history": trainer.history()})
     write_card(best, config, parts, trainer.best)
     shutil.rmtree(run / "states", ignore_errors=True)
     return trainer.best
+
+
+def calibrate(checkpoint: Path, documents: Sequence[Document]) -> dict[str, float]:
+    """Fit the temperature and the threshold of a checkpoint on annotated articles, and store them in it."""
+    temperature = fit_temperature(Tagger.load(checkpoint), documents)
+    recalibrate(checkpoint, temperature, 0.0)
+    threshold = fit_threshold(Tagger.load(checkpoint), documents)
+    recalibrate(checkpoint, temperature, threshold)
+    return {"temperature": round(temperature, 4), "threshold": threshold}
 
 
 class SpanTrainer(Trainer):
