@@ -1,9 +1,11 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +16,14 @@ from click.testing import CliRunner
 torch = pytest.importorskip("torch")
 
 from kayan import Tagger  # noqa: E402
-from kayan.checkpoint import inspect  # noqa: E402
+from kayan.checkpoint import inspect, save_policy  # noqa: E402
 from kayan.document import Document  # noqa: E402
 from kayan.model import build  # noqa: E402
 from train import calibrate  # noqa: E402
 from train.__main__ import main  # noqa: E402
 from train.calibrate import fit_temperature, fit_threshold  # noqa: E402
 from train.config import Config, ConfigError, read  # noqa: E402
-from train.finetune import best_so_far, finetune, parameter_groups  # noqa: E402
+from train.finetune import best_so_far, finetune, lineage, parameter_groups  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 
@@ -218,6 +220,15 @@ def test_the_best_epoch_is_the_earliest_of_equals() -> None:
     assert best is not None
     assert best["epoch"] == 2
     assert best_so_far([{"loss": 1}]) is None
+
+
+def test_the_corpora_of_a_backbone_are_remembered(checkpoint: Path, backbone: Path, tmp_path: Path) -> None:
+    old, new = ({"name": name, "sha256": name, "licence": "", "articles": 1} for name in ("old", "new"))
+    folder = tmp_path / "tagger"
+    shutil.copytree(checkpoint, folder)
+    save_policy(folder, replace(inspect(folder).policy, trained_on=(old, new)))
+    assert lineage(folder, [new]) == (new, old)
+    assert lineage(backbone, [new]) == (new,)
 
 
 def test_temperature_makes_overconfident_scores_milder(checkpoint: Path, articles: list[Document]) -> None:

@@ -13,7 +13,7 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 import kayan
-from kayan.checkpoint import Policy, position_limit, recalibrate, resolve
+from kayan.checkpoint import POLICY_FILE, Policy, inspect, position_limit, recalibrate, resolve
 from kayan.corpus import Corpus, check_labels, comparable, from_row, load, to_datasets
 from kayan.document import Document
 from kayan.encoding import IGNORED, Encoder, Unreachable
@@ -95,9 +95,12 @@ def finetune(config: Config, resume: bool = False) -> dict[str, Any]:
         config.text.policy(),
         config.model.proclitics,
         version=kayan.__version__,
-        trained_on=tuple(
-            {"name": corpus.name, "sha256": corpus.sha256, "licence": corpus.licence, "articles": len(corpus)}
-            for corpus in parts["train"]
+        trained_on=lineage(
+            backbone,
+            [
+                {"name": corpus.name, "sha256": corpus.sha256, "licence": corpus.licence, "articles": len(corpus)}
+                for corpus in parts["train"]
+            ],
         ),
     )
     arguments = _arguments(config, run, len(rows))
@@ -131,6 +134,13 @@ def finetune(config: Config, resume: bool = False) -> dict[str, Any]:
     write_card(best, config, parts, trainer.best)
     shutil.rmtree(run / "states", ignore_errors=True)
     return trainer.best
+
+
+def lineage(backbone: str | Path, own: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """The corpora of a run, then those that its backbone was trained on before, if that is a tagger of kayan's."""
+    before = inspect(backbone).policy.trained_on if (Path(backbone) / POLICY_FILE).is_file() else ()
+    known = {entry["sha256"] for entry in own}
+    return (*own, *(entry for entry in before if entry.get("sha256") not in known))
 
 
 def calibrate(checkpoint: Path, documents: Sequence[Document]) -> dict[str, float]:
