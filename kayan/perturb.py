@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -148,5 +149,15 @@ def perturb(document: Document, name: str, seed: int = 0) -> Document:
         raise ValueError(f"unknown perturbation {name!r}: known are {', '.join(PERTURBATIONS)}")
     view: View = normalise(document.text, "raw").then([_RULES[name](random.Random(f"{seed} {document.id}"))])
     places = ((span, view.to_view(span.start, span.end)) for span in document.spans)
-    spans = (replace(span, start=place[0], end=place[1], source=None) for span, place in places if place)
+    kept = ((span, _visible(view.text, *place)) for span, place in places if place)
+    spans = (replace(span, start=start, end=end, source=None) for span, (start, end) in kept if start < end)
     return Document(view.text, spans, document.id, meta)
+
+
+def _visible(text: str, start: int, end: int) -> tuple[int, int]:
+    """The mention without the invisible marks at its ends, which belong to no word."""
+    while start < end and unicodedata.category(text[start]) == "Cf":
+        start += 1
+    while start < end and unicodedata.category(text[end - 1]) == "Cf":
+        end -= 1
+    return start, end

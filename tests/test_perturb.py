@@ -1,8 +1,11 @@
+import unicodedata
+
 import pytest
 
 from kayan.document import Document, Span
 from kayan.perturb import PERTURBATIONS, perturb
 from kayan.text import normalise
+from tests.conftest import marked
 
 TEXT = "زار أحمد إبراهيمي مدينة فاس (قصر المؤتمرات)، بتاريخ 3 نونبر 2025.\nوقال إن بلدية «تيزي وزو» بالجزائر دفعت 2.5 مليون."
 NAMES = [
@@ -91,3 +94,11 @@ def test_noise_is_slight_and_keeps_the_mentions(name: str) -> None:
     assert changed.text != text
     assert name == "ocr" or differing < 0.2 * len(text.split())
     assert len(changed.spans) == 1
+
+
+def test_invisible_marks_stay_outside_mentions() -> None:
+    document = marked("يوم [DATE 3 نونبر 2025] و(«[ORG 2M]»)")
+    for seed in range(12):
+        for span in perturb(document, "bidi_marks", seed).spans:
+            assert unicodedata.category(span.text[0]) != "Cf"
+            assert unicodedata.category(span.text[-1]) != "Cf"
