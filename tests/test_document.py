@@ -47,6 +47,7 @@ def test_documents_are_values() -> None:
     [
         ("مقر ل[ORG لأمم المتحدة]", "الأمم المتحدة"),
         ("زيارة ل[LOC لبنان]", "لبنان"),
+        ("ينتمي ل[ORG لجنة القدس]", "لجنة القدس"),
         ("وصل إلى [LOC لندن]", "لندن"),
         ("جال [LOC المغرب] وعاد ل[LOC لمغرب]", "المغرب"),
         # The article itself knows «ليكسوس»: no alef is put before it.
