@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kayan.document import Document
-from kayan.scoring import SpanScorer, resamples
+from kayan.scoring import SpanScorer, holm, resamples
 
 SAMPLES = 10_000
 
@@ -57,16 +57,6 @@ def randomisation(a: np.ndarray, b: np.ndarray, n: int = SAMPLES, seed: int = 0)
         swapped = signs.astype(np.float32) @ delta.astype(np.float32)
         reached += int((abs(f1((both + swapped) / 2) - f1((both - swapped) / 2)) >= observed - 1e-6).sum())
     return (1 + reached) / (1 + n)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for having asked several questions (Holm 1979), in the order given."""
-    corrected = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = highest
-    return corrected
 
 
 def differences(

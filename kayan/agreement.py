@@ -11,7 +11,7 @@ from typing import Any
 from kayan.corpus import comparable
 from kayan.document import Document, Span
 from kayan.schema import Declaration
-from kayan.scoring import SpanScorer, bootstrap, match_boundary, match_strict, match_type
+from kayan.scoring import Match, SpanScorer, bootstrap, match_boundary, match_strict, match_type
 from kayan.words import words
 
 
@@ -30,10 +30,8 @@ class Disagreement:
         return f"article {self.article!r}: {self.kind}: {' / '.join(sides)}"
 
     def to_dict(self) -> dict[str, Any]:
-        def shown(span: Span | None) -> dict[str, Any] | None:
-            return {"start": span.start, "end": span.end, "label": span.label, "text": span.text} if span else None
-
-        return {"article": self.article, "kind": self.kind, "first": shown(self.first), "second": shown(self.second)}
+        first, second = (span and span.to_dict() for span in (self.first, self.second))
+        return {"article": self.article, "kind": self.kind, "first": first, "second": second}
 
 
 @dataclass(frozen=True)
@@ -135,10 +133,10 @@ def disagreements(first: Document, second: Document) -> list[Disagreement]:
     return sorted(found, key=lambda one: (one.first or one.second or Span(0, 1, "O")).start)
 
 
-def _any(first: Sequence[Span], second: Sequence[Span]) -> list[tuple[int, int, float]]:
+def _any(first: Sequence[Span], second: Sequence[Span]) -> list[Match]:
     """Pairs that share a character, whatever their types."""
     plain = ([Span(span.start, span.end, "any") for span in spans] for spans in (first, second))
-    return [(i, j, credit) for i, j, credit in match_type(*plain)]
+    return match_type(*plain)
 
 
 def kappa(pairs: Counter[tuple[str, str]]) -> float:

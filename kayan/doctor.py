@@ -18,6 +18,7 @@ from kayan.corpus import Corpus, light, near_duplicates
 from kayan.document import Document, Span, ranges
 from kayan.formats import conll
 from kayan.schema import Declaration, Schema
+from kayan.scoring import holm
 from kayan.text import normalise
 from kayan.words import PAIRS, governs, is_open, particle_candidates, particle_count, particle_end, sentences, words
 
@@ -64,11 +65,8 @@ class Finding:
         return f"{place}{self.rule}: {article}{self.message}" + (f"; {self.fix}" if self.fix else "")
 
     def to_dict(self) -> dict[str, Any]:
-        def shown(span: Span | None) -> dict[str, Any] | None:
-            return {"start": span.start, "end": span.end, "label": span.label, "text": span.text} if span else None
-
-        fix = self.fix and {"action": self.fix.action, "span": shown(self.fix.span)}
-        return {**vars(self), "span": shown(self.span), "fix": fix}
+        fix = self.fix and {"action": self.fix.action, "span": self.fix.span.to_dict()}
+        return {**vars(self), "span": self.span and self.span.to_dict(), "fix": fix}
 
 
 @dataclass(frozen=True)
@@ -498,15 +496,12 @@ def shift(
     far = np.abs(two - one)
     chances = (far[1:] >= far[0] - 1e-12).sum(0) + 1
     p = chances / (_DRAWS + 1)
-    order = np.argsort(p, kind="stable")
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     told = [f"{two[0, 0]:.1f} mentions a hundred words, in {name} {one[0, 0]:.1f}"]
     told += [
         f"{t} is {b:.1%} of the mentions, in {name} {a:.1%}"
         for t, a, b in zip(types, one[0, 1:], two[0, 1:], strict=True)
     ]
-    return list(zip(told, corrected.tolist(), strict=True))
+    return list(zip(told, holm(p.tolist()), strict=True))
 
 
 def summary(findings: Iterable[Finding]) -> dict[str, int]:

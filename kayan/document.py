@@ -61,6 +61,10 @@ class Span:
         """The canonical form: no diacritics, tatweel or doubled spaces, and the article restored after a removed ل."""
         return canonical_name(self._bound(), self.start, self.end)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Offsets, label and the quoted mention, ready for JSON."""
+        return {"start": self.start, "end": self.end, "label": self.label, "text": self.text}
+
     def overlaps(self, other: Span) -> bool:
         """Whether the two spans share at least one character."""
         return self.start < other.end and other.start < self.end

@@ -317,6 +317,16 @@ def bootstrap_per_type(
     return dict(zip(scores.types, _intervals(scores.array(strategy), n, seed, level), strict=True))
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for having asked several questions (Holm 1979), in the order given."""
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected
+
+
 def _intervals(per_article: np.ndarray, n: int, seed: int, level: float) -> list[tuple[float, float]]:
     """Intervals from counts of shape (articles, figures, 3)."""
     articles, figures, _ = per_article.shape

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.significance import differences, f1, holm, paired_bootstrap, randomisation
+from eval.significance import differences, f1, paired_bootstrap, randomisation
 from kayan.document import Document, Span
+from kayan.scoring import holm
 
 A = np.array([[1, 2, 2], [0, 1, 2], [2, 2, 2], [1, 1, 1]] * 10)
 B = np.array([[2, 2, 2], [1, 1, 2], [2, 2, 2], [1, 1, 1]] * 10)
