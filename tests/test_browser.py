@@ -113,6 +113,20 @@ def test_filters_and_the_article_view(browser: Any, judged: Any, tmp_path: Path)
     assert visible(browser, "dialog[open]") == []
 
 
+def test_excerpts_hold_whole_words(browser: Any, tmp_path: Path) -> None:
+    text = " ".join(["قبلها", "كلام"] * 30) + " زار علي فاس " + " ".join(["وبعدها", "كلام"] * 30)
+    at = text.index("علي")
+    gold = Document(text, [Span(at, at + 3, "PER")], "n1")
+    result = judge(Corpus("x", (gold,), sha256="0" * 64), [gold.with_spans([])], Schema(("PER", "LOC")))
+    report = {"checkpoint": "tiny", "kayan": "0", "threshold": 0.0, "data": [result]}
+    opened(browser, tmp_path / "report.html", page(report, [(Corpus("x", (gold,)).documents, [gold.with_spans([])])]))
+    [excerpt] = visible(browser, "ol.cases .text")
+    shown = browser.execute_script("return arguments[0].textContent", excerpt)
+    assert shown.startswith("… ")
+    assert shown.endswith(" …")
+    assert set(shown.replace("PER", "").split()) == {"…", "قبلها", "كلام", "زار", "علي", "فاس", "وبعدها"}
+
+
 def test_tables_sort_by_keyboard(browser: Any, judged: Any, tmp_path: Path) -> None:
     corpus, found = judged
     result = judge(corpus, found, Schema(("PER", "LOC")))

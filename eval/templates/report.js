@@ -22,6 +22,16 @@ function characters(article) {
   return article.characters;
 }
 
+/* Where an excerpt around two offsets begins and ends: about 90 characters on either side, whole words. */
+function around(text, start, end) {
+  const within = (i) => text[i]?.trim() && text[i - 1]?.trim();
+  let from = Math.max(0, start - 90);
+  let to = Math.min(text.length, end + 90);
+  while (from < start && within(from)) from++;
+  while (to > end && within(to)) to--;
+  return [from, to];
+}
+
 /* The text between two offsets, the mentions of each side on a line of its own. */
 function marked(article, sides, from, to, here) {
   const text = characters(article);
@@ -77,10 +87,9 @@ function browse(section) {
   let shown = 0;
 
   function item(row) {
-    const size = characters(row.article).length;
-    const from = Math.max(0, row.start - 90);
-    const to = Math.min(size, row.end + 90);
-    const name = (span) => span[2] + " «" + characters(row.article).slice(span[0], span[1]).join("") + "»";
+    const text = characters(row.article);
+    const [from, to] = around(text, row.start, row.end);
+    const name = (span) => span[2] + " «" + text.slice(span[0], span[1]).join("") + "»";
     const say = (spans, number) =>
       element("span", {}, spans.length ? sides[number][1] + ": " + spans.map(name).join("، ") : "");
     return element(
@@ -88,7 +97,7 @@ function browse(section) {
       element("div", { class: "what" },
         element("strong", {}, kinds[row.kind]), ...row.parts.map(say),
         element("button", { type: "button", onclick: () => view(row.number, row) }, texts.open + " " + row.article.id)),
-      element("div", { class: "text" }, from > 0 ? "… " : "", marked(row.article, sides, from, to, [row.start, row.end]), to < size ? " …" : ""),
+      element("div", { class: "text" }, from > 0 ? "… " : "", marked(row.article, sides, from, to, [row.start, row.end]), to < text.length ? " …" : ""),
     );
   }
 
