@@ -118,7 +118,7 @@ def run(path: str | Path) -> dict[str, Any]:
     documents = read(path)
     names = list(dict.fromkeys(str(document.meta["part"]) for document in documents if "part" in document.meta))
     parts = {name: [one for one in documents if str(one.meta.get("part")) == name] for name in names}
-    if len(parts) != 1:
+    if list(map(len, parts.values())) != [len(documents)]:
         parts["all"] = documents
     return {
         "data": str(path),

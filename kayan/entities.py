@@ -9,6 +9,7 @@ fuller name of its type that gives it. Where two names give it, or none, it stay
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any
 from kayan.document import Document, Span
 from kayan.text import normalise
 
-_FOLD = str.maketrans("أإآٱىةؤئ٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹", "اااايهوي01234567890123456789", "ء'’‘`")
+_FOLD = str.maketrans("ٱىة٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹", "ايه01234567890123456789", "ء'’‘`")
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -60,13 +61,16 @@ class Entity:
 
 
 def fold(name: str) -> list[str]:
-    """The words of a name as they are compared: without marks, hamza seats, case and punctuation, digits as ASCII, «ابن» as
-    «بن».
+    """The words of a name as they are compared: without marks, hamza, accents, case and punctuation, digits as ASCII, «ابن»
+    as «بن».
 
-    >>> fold("إملشيل، الدّائرة ١٢"), fold("ابن رشد"), fold("Nord-Est")
-    (['املشيل', 'الدايره', '12'], ['بن', 'رشد'], ['nord', 'est'])
+    >>> fold("إملشيل، الدّائرة ١٢"), fold("ابن رشد"), fold("Médi-Est")
+    (['املشيل', 'الدايره', '12'], ['بن', 'رشد'], ['medi', 'est'])
     """
-    words = _WORD.findall(normalise(name).text.translate(_FOLD).lower())
+    # Decomposed, a letter with hamza or madda is the letter and a combining mark.
+    letters = unicodedata.normalize("NFKD", normalise(name).text)
+    plain = "".join(char for char in letters if not unicodedata.combining(char))
+    words = _WORD.findall(plain.translate(_FOLD).lower())
     return ["بن" if word == "ابن" else word for word in words] or [name]
 
 
@@ -80,17 +84,17 @@ def _names(text: str) -> frozenset[tuple[str, ...]]:
 
 # People. Titles stand outside a mention by the rules of annotation; a tagger may leave one in.
 _TITLES = _words(
-    "الملك الأمير الأميرة الرئيس الرئيسة الوزير الوزيرة النائب النائبة الدكتور الدكتورة الأستاذ الأستاذة السيد السيدة الشيخ "
+    "الملك الأمير الأميرة الرئيس الرئيسة الوزير الوزيرة النائب النائبة الدكتور الدكتورة الأستاذ الأستاذة السيدة "
     "الجنرال العقيد القاضي القاضية المحامي المحامية المدرب اللاعب الفنان الفنانة البروفيسور المهندس المهندسة د ذ"
 )
-# A part of the name that may be left out where enough remains: «مولاي الحسن» is not the «الحسن» of «الحسن الثاني».
-_HONORIFICS = _words("مولاي سيدي للا الحاج الحاجة")
+# Part of the name, or a given name («السيد»), but left out where enough remains: «مولاي الحسن» is not «الحسن الثاني».
+_HONORIFICS = _words("مولاي سيدي للا الحاج الحاجة السيد الشيخ")
 # Words that make one part of a name with the next word, and with the word before.
 _OPENING = _words("عبد بن ابن بنت ولد آيت أبو أبي أبا أم بو آل ذو أولاد دي دو دا دوس فان فون لو ماك سان")
 _CLOSING = _words("الدين الله الزهراء الهدى العابدين الإسلام")
 
 # Places. What the rules of annotation leave outside the name; other kinds («إقليم») are other places.
-_PLACE_KINDS = _words("مدينة العاصمة حاضرة دولة جمهورية مملكة منطقة بلدة قرية دوار المحيط")
+_PLACE_KINDS = _words("مدينة العاصمة حاضرة دولة جمهورية مملكة منطقة بلدة قرية دوار")
 _CAPITALS = _words("الكويت الجزائر تونس المكسيك بنما غواتيمالا لوكسمبورغ")
 _FORMAL = {
     tuple(fold(formal)): fold(name)
@@ -276,6 +280,8 @@ def _short_people(parts: tuple[str, ...]) -> Iterator[str]:
 def _short_places(parts: tuple[str, ...]) -> Iterator[str]:
     yield from _indefinite(parts)
     yield "".join(word for word in parts if word != "رقم")
+    if parts[0] == "المحيط":
+        yield "".join(parts[1:])
 
 
 def _short_organisations(parts: tuple[str, ...]) -> Iterator[str]:
