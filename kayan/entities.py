@@ -20,7 +20,7 @@ from kayan.document import Document, Span
 from kayan.text import normalise
 
 _FOLD = str.maketrans("ٱىة٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹", "ايه01234567890123456789", "ء'’‘`")
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\W_]+\+*")  # «أوبك+» is not «أوبك»
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,7 @@ def test_an_institution_under_several_names(names: tuple[str, ...]) -> None:
         ("الاتحاد الأوروبي لكرة القدم", "الاتحاد الأوروبي"),
         ("البرلمان الأوروبي", "البرلمان"),
         ("الجمعية", "جمعية"),
+        ("منظمة أوبك", "أوبك+"),
     ],
 )
 def test_other_institutions_stay_apart(names: tuple[str, ...]) -> None:
