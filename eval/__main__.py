@@ -1,7 +1,9 @@
-"""`python -m eval CHECKPOINT DATA…` scores a checkpoint on annotated articles, `python -m eval compare A B …` several."""
+"""`python -m eval CHECKPOINT DATA…` scores a checkpoint on annotated articles, `python -m eval compare A B …` several,
+`python -m eval entities DATA` the grouping of mentions."""
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -51,6 +53,7 @@ def main(
     python -m eval theirs.jsonl data/news/test.jsonl --train-data data/news/train.jsonl
 
     `python -m eval compare --help`: several of them side by side.
+    `python -m eval entities --help`: how well mentions are grouped.
     """
     try:
         from eval.report import run, terminal
@@ -116,7 +119,29 @@ def compare(
         click.echo(f"\npage: {out}/compare.html, {out}/compare.md   figures: {out}/compare.json")
 
 
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("data", type=click.Path(dir_okay=False))
+@click.option("--errors", is_flag=True, help="List every group that is split or joined with another.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def entities(data: str, errors: bool, as_json: bool) -> None:
+    """Score the grouping of the gold mentions of DATA, JSONL whose "meta" has "groups": B-cubed and pairs of mentions.
+
+    
+    python -m eval entities data/entities.jsonl --errors
+    """
+    try:
+        from eval.entities import run, terminal
+
+        report = run(data)
+    except (ValueError, ImportError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None
+    click.echo(json.dumps(report, ensure_ascii=False, indent=1) if as_json else terminal(report, errors))
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["compare"]:
         compare(args=sys.argv[2:], prog_name="python -m eval compare")
+    if sys.argv[1:2] == ["entities"]:
+        entities(args=sys.argv[2:], prog_name="python -m eval entities")
     main(prog_name="python -m eval")

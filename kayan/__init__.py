@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from kayan.document import Document as Document
     from kayan.document import DocumentError as DocumentError
     from kayan.document import Span as Span
+    from kayan.entities import Entity as Entity
     from kayan.formats import FormatError as FormatError
     from kayan.schema import Declaration as Declaration
     from kayan.schema import Schema as Schema
@@ -21,6 +22,7 @@ _HOMES = {
     "Declaration": "schema",
     "Document": "document",
     "DocumentError": "document",
+    "Entity": "entities",
     "FormatError": "formats",
     "Schema": "schema",
     "SchemaError": "schema",

@@ -41,7 +41,9 @@ def main() -> None:
 
 @main.command()
 @click.argument("files", nargs=-1, type=click.Path())
-@click.option("--format", "form", type=click.Choice(["text", "jsonl", "conll"]), default="text", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "jsonl", "conll", "entities"]), default="text", show_default=True
+)
 @click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
 @click.option(
     "--threshold",
@@ -63,6 +65,7 @@ def tag(
     """Mark the entities in articles.
 
     FILES are texts (one article each), .jsonl files (one article a line), folders of them, or - for standard input.
+    The format entities writes a JSON line an article, with the mentions that name one thing together.
     """
     from kayan.formats import conll, replacing
     from kayan.tagger import Tagger
@@ -78,7 +81,7 @@ def tag(
     if form == "text":
         lines: Iterable[str] = (painted(document, types, colour) for document in documents)
     else:
-        lines = {"jsonl": _quoting_lines, "conll": conll.lines}[form](documents)
+        lines = {"jsonl": _quoting_lines, "conll": conll.lines, "entities": _entity_lines}[form](documents)
     if output:
         with replacing(output) as file:
             file.writelines(lines)
@@ -102,6 +105,14 @@ def _quoting_lines(documents: Iterable[Document]) -> Iterator[str]:
 
     for document in documents:
         yield json.dumps(jsonl.record(document, text=True), ensure_ascii=False) + "\n"
+
+
+def _entity_lines(documents: Iterable[Document]) -> Iterator[str]:
+    from kayan.entities import group
+
+    for document in documents:
+        record = {"id": document.id, "entities": [entity.to_dict() for entity in group(document)]}
+        yield json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def _files(names: Iterable[str]) -> Iterator[str]:

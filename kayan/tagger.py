@@ -12,6 +12,7 @@ from kayan.checkpoint import Policy, inspect, resolve
 from kayan.decoding import decode
 from kayan.document import Document
 from kayan.encoding import Encoded, Encoder
+from kayan.entities import Entity, group
 
 
 class Runtime(Protocol):
@@ -89,6 +90,11 @@ class Tagger:
         """Tag articles as they come, in order, holding at most `chunk` of them (fewer when they are long)."""
         for documents in self._chunks(articles, chunk):
             yield from self._tag(documents)
+
+    def entities(self, article: str | Document) -> list[Entity]:
+        """Tag an article and group the mentions that name one thing (`kayan.entities.group`), in the order of their first
+        mentions; mentions below the threshold are in none."""
+        return group(self(article))
 
     def _chunks(self, articles: Iterable[str | Document], chunk: int) -> Iterator[list[Document]]:
         # Characters bound the memory of a chunk whatever the articles' lengths: about 16 full batches of sub-words.
