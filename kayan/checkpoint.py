@@ -211,7 +211,7 @@ def position_limit(config: Mapping[str, Any]) -> int | None:
 def resolve(path_or_hub_id: str | Path | None) -> Path:
     """The checkpoint folder: None is the embedded starter, an existing path itself, else a Hugging Face hub id.
 
-    Of a hub repository only safetensors, JSON and text files are fetched. Raises `CheckpointError` when it cannot be had.
+    Of a hub repository only safetensors, ONNX graphs, JSON and text files are fetched. Raises `CheckpointError` when it cannot be had.
     """
     if path_or_hub_id is None or str(path_or_hub_id) == "starter":
         return STARTER
@@ -224,7 +224,7 @@ def resolve(path_or_hub_id: str | Path | None) -> Path:
     except ImportError:
         raise CheckpointError(f"{name} is no folder; to fetch it from the hub: pip install 'kayan[torch]'") from None
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.md"]))
+        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.onnx", "*.json", "*.txt", "*.md"]))
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{name} is no folder here and could not be fetched from the hub: {reason}") from None

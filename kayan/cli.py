@@ -51,6 +51,13 @@ def main() -> None:
     help="Leave out mentions that score less; by default what the checkpoint says, 0 keeps all.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["auto", "torch", "onnx", "onnx-int8"]),
+    default="auto",
+    show_default=True,
+    help="What computes; `kayan doctor` says what auto takes.",
+)
 @click.option("--colour/--no-colour", default=None, help="Force colours on or off; by default on a terminal only.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the terminal.")
 def tag(
@@ -59,6 +66,7 @@ def tag(
     model: str | None,
     threshold: float | None,
     device: str,
+    runtime: str,
     colour: bool | None,
     output: str | None,
 ) -> None:
@@ -71,7 +79,7 @@ def tag(
     from kayan.tagger import Tagger
 
     sources = list(_files(files or ("-",)))
-    tagger = Tagger.load(model, threshold=threshold, device=device)
+    tagger = Tagger.load(model, threshold=threshold, device=device, runtime=runtime)
     documents = tagger.stream(article for source in sources for article in _articles(source))
     if output and sys.stderr.isatty():
         documents = _counted(documents)
@@ -184,6 +192,46 @@ def painted(document: Document, types: tuple[str, ...], colour: bool) -> str:
     if not document.spans:
         lines.append("no entities found")
     return "\n".join(lines) + "\n\n"
+
+
+@main.command()
+@click.option("--model", default=None, help="Checkpoint folder; the embedded starter if not given.")
+@click.option("--onnx", is_flag=True, help="model.onnx: float32, the same answers. The default.")
+@click.option("--int8", is_flag=True, help="model.int8.onnx: faster, with a few other answers.")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False), help="Copy the checkpoint to this folder first, and write there."
+)
+def export(model: str | None, onnx: bool, int8: bool, output: str | None) -> None:
+    """Put ONNX graphs beside a checkpoint's weights: a machine with kayan[onnx] alone then uses it."""
+    import shutil
+
+    from kayan.checkpoint import inspect, resolve
+    from kayan.export import export as write
+
+    folder = resolve(model)
+    inspect(folder)
+    if output:
+        if Path(output).exists():
+            raise ValueError(f"{output} exists; remove it, or name another folder")
+        shutil.copytree(folder, output)
+        folder = Path(output)
+    for quantised in [False] * (onnx or not int8) + [True] * int8:
+        path = write(inspect(folder), quantised)
+        click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, reads {folder}/*.safetensors")
+
+
+@main.command()
+@click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
+@click.option("--runtime", type=click.Choice(["auto", "torch", "onnx", "onnx-int8"]), default="auto", show_default=True)
+@click.option("--device", default="auto", show_default=True)
+@click.option("--dtype", default="float32", show_default=True)
+def doctor(model: str | None, runtime: str, device: str, dtype: str) -> None:
+    """Say what this machine computes with, which runtime is chosen for a checkpoint, and why."""
+    from kayan.checkpoint import inspect, resolve
+    from kayan.runtime import describe
+
+    for name, said in describe(inspect(resolve(model)), runtime, device, dtype):
+        click.echo(f"{name:<13}{said}")
 
 
 @main.group()

@@ -1,14 +1,135 @@
-"""The engines that compute logits, behind one call; PyTorch is the one there is."""
+"""The engines that compute logits, PyTorch and ONNX Runtime, behind one call, and the choice between them."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kayan.checkpoint import Checkpoint
+from kayan.checkpoint import PROCLITIC_FILE, Checkpoint, CheckpointError
 
 DTYPES = ("float32", "bfloat16", "float16")
+RUNTIMES = ("auto", "torch", "onnx", "onnx-int8")
+# By whether its matrices are 8-bit integers.
+ONNX_FILES = {False: "model.onnx", True: "model.int8.onnx"}
+
+
+def choose(checkpoint: Checkpoint, runtime: str = "auto", device: str = "auto", dtype: str = "float32") -> tuple[str, str]:
+    """The engine for a checkpoint, "torch", "onnx" or "onnx-int8", and the reason in words.
+
+    "auto" takes ONNX Runtime where it is installed, the checkpoint has a graph for it, and the processor computes in
+    float32: it is there at once and gives the same answers. PyTorch serves everything else. Raises `ValueError` for an
+    unknown name, and for a device or dtype that ONNX Runtime does not serve here.
+    """
+    if runtime not in RUNTIMES:
+        raise ValueError(f"runtime must be one of {', '.join(RUNTIMES)}, not {runtime!r}")
+    if runtime == "torch":
+        return "torch", "asked for"
+    if runtime != "auto":
+        if device not in ("auto", "cpu") or dtype != "float32":
+            raise ValueError(f"runtime {runtime!r} computes on the processor in float32, not on {device!r} in {dtype!r}")
+        return runtime, "asked for"
+    if not _installed("onnxruntime"):
+        return "torch", "ONNX Runtime is not installed"
+    if not (checkpoint.path / ONNX_FILES[False]).is_file():
+        return "torch", f"the checkpoint has no {ONNX_FILES[False]} (kayan export makes it)"
+    if dtype != "float32":
+        return "torch", f"{dtype} is asked for"
+    if device not in ("auto", "cpu"):
+        return "torch", f"the device {device!r} is asked for"
+    if device == "auto" and _accelerated():
+        return "torch", "there may be an accelerator"
+    return "onnx", "ONNX Runtime is installed, and the processor computes in float32"
+
+
+def open_runtime(
+    checkpoint: Checkpoint, runtime: str = "auto", device: str = "auto", dtype: str = "float32"
+) -> TorchRuntime | OnnxRuntime:
+    """The engine that `choose` names, with the checkpoint loaded."""
+    name, _ = choose(checkpoint, runtime, device, dtype)
+    if name == "torch":
+        return TorchRuntime(checkpoint, device, dtype)
+    return OnnxRuntime(checkpoint, int8=name == "onnx-int8")
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _accelerated() -> bool:
+    """Whether PyTorch, where it is installed, may find an accelerator; told without importing it."""
+    apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+    return _installed("torch") and (apple or shutil.which("nvidia-smi") is not None)
+
+
+class OnnxRuntime:
+    """A checkpoint on ONNX Runtime, by the graph that `kayan.export` put beside its weights; needs no PyTorch.
+
+    Raises `ImportError` naming the extra, `CheckpointError` for a missing graph, one of other weights, or one that ONNX
+    Runtime refuses.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, int8: bool = False):
+        try:
+            import onnxruntime
+        except ImportError:
+            raise ImportError("onnxruntime is not installed: install it with: pip install 'kayan[onnx]'") from None
+        file = checkpoint.path / ONNX_FILES[int8]
+        make = f"make it with: kayan export --model {checkpoint.path} --{'int8' if int8 else 'onnx'}"
+        if not file.is_file():
+            raise CheckpointError(f"{checkpoint.path} has no {file.name}; {make}")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own errors share no class
+            raise CheckpointError(f"{file} cannot be opened: {str(error).splitlines()[0]}") from None
+        try:
+            known = json.loads(self.session.get_modelmeta().custom_metadata_map["kayan"])
+            weights, tags = known["weights"], tuple(known["tags"])
+        except (KeyError, TypeError, ValueError):
+            raise CheckpointError(f"{file} does not say which weights it belongs to; {make}") from None
+        now = weights_digest(checkpoint.path) if int8 else header_digest(checkpoint.path)
+        if weights != now or tags != checkpoint.policy.schema.tags:
+            raise CheckpointError(f"{file} was made from other weights than those beside it; {make}")
+
+    def __call__(self, ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """As `TorchRuntime.__call__`."""
+        tags, *particles = self.session.run(None, {"input_ids": ids, "attention_mask": mask})
+        return tags, particles[0] if particles else None
+
+
+def header_digest(folder: Path) -> str:
+    """SHA-256 of the headers of the weights, which say where each tensor lies: a graph reads them from there."""
+    digest = hashlib.sha256()
+    for path in _weights(folder):
+        with path.open("rb") as file:
+            size = file.read(8)
+            digest.update(size + file.read(struct.unpack("<Q", size)[0]))
+    return digest.hexdigest()
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of the weights themselves, which an int8 graph holds in part."""
+    digest = hashlib.sha256()
+    for path in _weights(folder):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _weights(folder: Path) -> list[Path]:
+    head = folder / PROCLITIC_FILE
+    return [*sorted(folder.glob("model*.safetensors")), *([head] if head.is_file() else [])]
 
 
 class TorchRuntime:
@@ -47,6 +168,33 @@ class TorchRuntime:
             output["logits"].float().cpu().numpy(),
             None if particles is None else particles.float().cpu().numpy(),
         )
+
+
+def describe(checkpoint: Checkpoint, runtime: str = "auto", device: str = "auto", dtype: str = "float32") -> list[tuple[str, str]]:
+    """What computes here and why, as pairs of a name and what is said of it."""
+    rows = [("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")]
+    for package in ("torch", "transformers", "onnxruntime", "tokenizers", "numpy"):
+        try:
+            rows.append((package, importlib.metadata.version(package)))
+        except importlib.metadata.PackageNotFoundError:
+            rows.append((package, "not installed"))
+    if _installed("torch"):
+        import torch
+
+        rows.append(("accelerator", _accelerator(torch) or "none that PyTorch can use"))
+        fast = "yes" if bf16_is_fast() else "no: training and --dtype bfloat16 would gain nothing"
+        rows.append(("bfloat16", f"multiplied in hardware: {fast}"))
+    graphs = [name for name in ONNX_FILES.values() if (checkpoint.path / name).is_file()]
+    rows.append(("checkpoint", f"{checkpoint.path}, {checkpoint.parameters:,} parameters, graphs: {', '.join(graphs) or 'none'}"))
+    name, reason = choose(checkpoint, runtime, device, dtype)
+    rows.append(("runtime", f"{name}: {reason}"))
+    return rows
+
+
+def _accelerator(torch: Any) -> str:
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name(0)}, CUDA {torch.version.cuda}"
+    return "Apple MPS" if torch.backends.mps.is_available() else ""
 
 
 def bf16_is_fast() -> bool:

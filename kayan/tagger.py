@@ -58,6 +58,7 @@ class Tagger:
         threshold: float | None = None,
         device: str = "auto",
         dtype: str = "float32",
+        runtime: str = "auto",
         batch: int = 8192,
     ) -> Tagger:
         """Load a checkpoint folder, a Hugging Face hub id, or (None) the embedded starter.
@@ -65,13 +66,15 @@ class Tagger:
         threshold: mentions that score less are left out; None takes the checkpoint's own, 0 keeps all.
         device: "auto", "cpu", "cuda", "cuda:1", "mps". dtype: "float32", or "bfloat16"/"float16", faster where the
         hardware has them, with answers that may differ in the last digits of a score.
+        runtime: "torch", "onnx" (needs neither PyTorch nor transformers; same answers), "onnx-int8" (faster, with a few
+        other answers), or "auto": see `kayan.runtime.choose`.
         Raises `CheckpointError` for a checkpoint that cannot be used, `ImportError` naming the extra without a runtime.
         """
-        from kayan.runtime import TorchRuntime
+        from kayan.runtime import open_runtime
 
         checkpoint = inspect(resolve(path_or_hub_id))
-        runtime = TorchRuntime(checkpoint, device, dtype)
-        return cls(checkpoint.encoder(), runtime, checkpoint.policy, threshold, batch)
+        engine = open_runtime(checkpoint, runtime, device, dtype)
+        return cls(checkpoint.encoder(), engine, checkpoint.policy, threshold, batch)
 
     @overload
     def __call__(self, articles: str | Document) -> Document: ...  # type: ignore[overload-overlap]  # str is a Sequence
