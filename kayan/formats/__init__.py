@@ -15,7 +15,7 @@ class FormatError(ValueError):
     """A file that is not what it should be; the message starts with file and line and says what was expected."""
 
     def __init__(self, path: str | Path, line: int | None, message: str):
-        self.path, self.line = str(path), line
+        self.path, self.line, self.message = str(path), line, message
         super().__init__(f"{path}:{line}: {message}" if line else f"{path}: {message}")
 
 
