@@ -18,7 +18,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from kayan.corpus import Corpus, from_row, to_datasets
 from kayan.document import Document, DocumentError, Span
 from kayan.formats import FormatError, conll, replacing_bytes
 
@@ -72,6 +71,8 @@ def write(
     file, a split without an article, a folder that holds something else, and with `tags` as `conll.tagged` does;
     ImportError naming the extra.
     """
+    from kayan.corpus import Corpus, to_datasets
+
     path = Path(path)
     several = isinstance(documents, Mapping)
     single = path.suffix.lower() == ".parquet"
@@ -107,7 +108,7 @@ class _Reader:
     def __init__(
         self, path: Path, features: Any, source: str | None, labels: str | None, names: Sequence[str] | None
     ) -> None:
-        self.path, self.columns = path, list(features)
+        self.path = path
         self.own, self.own_tags = (
             set(features) == _OWN and source is None,
             set(features) == _OWN_TAGS and source is None,
@@ -144,6 +145,8 @@ class _Reader:
 
     def _from_row(self, number: int, row: Mapping[str, Any]) -> tuple[Document, dict[str, Any]]:
         """The document, and what else is in the row."""
+        from kayan.corpus import from_row
+
         identity = row.get("id")
         name = f"{self.path.stem}-{number + 1}" if identity is None else str(identity)
         with self._telling(number, name):
