@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ class FormatError(ValueError):
     """A file that is not what it should be; the message starts with file and line and says what was expected."""
 
     def __init__(self, path: str | Path, line: int | None, message: str):
-        self.path, self.line = str(path), line
+        self.path, self.line, self.message = str(path), line, message
         super().__init__(f"{path}:{line}: {message}" if line else f"{path}: {message}")
 
 
@@ -47,11 +48,18 @@ def decode(data: bytes, path: str | Path, first: int = 1) -> str:
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[IO[str]]:
     """A text file to write that takes its place at `path` only once it is complete."""
+    with replacing_bytes(path) as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def replacing_bytes(path: str | Path) -> Iterator[IO[bytes]]:
+    """A binary file to write that takes its place at `path` only once it is complete."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        with os.fdopen(handle, "wb") as file:
             yield file
         umask = os.umask(0)
         os.umask(umask)

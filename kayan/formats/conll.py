@@ -93,9 +93,7 @@ def numbered(path: str | Path, token: int = 0, tag: int = -1, group: int = 1) ->
     close()
     if not documents:
         raise FormatError(path, None, "holds no sentence")
-    if not _starts_with_b(documents):
-        documents = [_as_iob2(document) for document in documents]
-    return list(zip(documents, lines, strict=True))
+    return list(zip(iob2(documents), lines, strict=True))
 
 
 @dataclass(frozen=True)
@@ -116,6 +114,11 @@ def columns(document: Document) -> Columns | None:
     if not sentences or not all(isinstance(tag, str) and _TAG.fullmatch(tag) for tag in tags):
         return None
     return Columns(tokens, list(tags), sentences)
+
+
+def iob2(documents: Sequence[Document]) -> list[Document]:
+    """The documents of a corpus with the tags in their `meta` in IOB2, whatever the scheme."""
+    return list(documents) if _starts_with_b(documents) else [_as_iob2(document) for document in documents]
 
 
 def _starts_with_b(documents: Sequence[Document]) -> bool:
@@ -140,38 +143,46 @@ def write(path: str | Path, documents: Iterable[Document]) -> None:
 
 
 def lines(documents: Iterable[Document]) -> Iterator[str]:
-    """The lines of the articles. A word is cut where a mention begins or ends in it («ب», «مراكش»), so nothing is lost.
+    """The lines of the articles. Raises as `tagged` does."""
+    for document in documents:
+        yield f"# id = {document.id}\n"
+        for text, rows in tagged(document):
+            yield f"# text = {_escape(text)}\n"
+            yield from (f"{token}\t{tag}\n" for token, tag in rows)
+            yield "\n"
+
+
+def tagged(document: Document) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """The sentences of the article, which together are its text, each with its tokens and their IOB2 tags. A word is cut
+    where a mention begins or ends in it («ب», «مراكش»), so nothing is lost.
 
     Raises `ValueError` naming the article when two of its spans overlap, when one begins or ends with white space, or
     holds no word: columns cannot say that.
     """
-    for document in documents:
-        spans = document.spans
-        for one, other in itertools.pairwise(spans):
-            if one.overlaps(other):
-                raise ValueError(
-                    f"article {document.id!r}: {one.text!r} and {other.text!r} overlap; CoNLL cannot hold both"
-                )
-        yield f"# id = {document.id}\n"
-        cuts = {edge for span in spans for edge in (span.start, span.end)}
-        pieces = _stretched([piece for word in words(document.text) for piece in _cut(*word, cuts)], document)
-        tags = _piece_tags(pieces, spans)
-        starts = [start for start, _ in sentences(document.text)]
-        starts = [s for s in starts if not any(span.start < s < span.end for span in spans)]
-        edges, begins = [0], [begin for begin, _ in pieces]
-        for start in [*starts[1:], len(document.text)]:
-            if bisect_left(begins, start) > bisect_left(begins, edges[-1]):
-                edges.append(start)
-            elif len(edges) > 1:
-                # A stretch without a word has no lines of its own: it goes with the one before, or at first after.
-                edges[-1] = start
-        k = 0
-        for start, end in itertools.pairwise(edges):
-            yield f"# text = {_escape(document.text[start:end])}\n"
-            while k < len(pieces) and pieces[k][0] < end:
-                yield f"{document.text[slice(*pieces[k])]}\t{tags[k]}\n"
-                k += 1
-            yield "\n"
+    spans = document.spans
+    for one, other in itertools.pairwise(spans):
+        if one.overlaps(other):
+            raise ValueError(
+                f"article {document.id!r}: {one.text!r} and {other.text!r} overlap; CoNLL cannot hold both"
+            )
+    cuts = {edge for span in spans for edge in (span.start, span.end)}
+    pieces = _stretched([piece for word in words(document.text) for piece in _cut(*word, cuts)], document)
+    tags = _piece_tags(pieces, spans)
+    starts = [start for start, _ in sentences(document.text)]
+    starts = [s for s in starts if not any(span.start < s < span.end for span in spans)]
+    edges, begins = [0], [begin for begin, _ in pieces]
+    for start in [*starts[1:], len(document.text)]:
+        if bisect_left(begins, start) > bisect_left(begins, edges[-1]):
+            edges.append(start)
+        elif len(edges) > 1:
+            # A stretch without a word has no lines of its own: it goes with the one before, or at first after.
+            edges[-1] = start
+    k = 0
+    for start, end in itertools.pairwise(edges):
+        first = k
+        while k < len(pieces) and pieces[k][0] < end:
+            k += 1
+        yield document.text[start:end], [(document.text[slice(*pieces[i])], tags[i]) for i in range(first, k)]
 
 
 def mentions(tags: Sequence[str]) -> list[tuple[int, int, str]]:
@@ -203,6 +214,21 @@ class _Sentence:
         self.tags: list[str] = []
         self.text: str | None = None
         self.line = 0
+
+
+def document(
+    rows: Iterable[tuple[Sequence[str], Sequence[str], str | None]], identity: str, path: str | Path
+) -> Document:
+    """The article whose sentences have these tokens, these tags of any scheme and, where it is known, this text, as `read`
+    makes one of a file; `path` is for messages. Raises `FormatError` for another tag or a token that the text lacks."""
+    parts = []
+    for tokens, tags, text in rows:
+        if wrong := next((tag for tag in tags if not _TAG.fullmatch(tag)), None):
+            raise FormatError(path, None, f"unknown tag {wrong!r}; accepted are O, B-X, I-X, E-X, S-X, L-X, U-X")
+        part = _Sentence()
+        part.tokens, part.tags, part.text = list(tokens), list(tags), text
+        parts.append(part)
+    return _document(parts, identity, Path(path))
 
 
 def _document(parts: list[_Sentence], identity: str, path: Path) -> Document:
@@ -252,7 +278,9 @@ def _locate(part: _Sentence, path: Path) -> list[tuple[int, int]]:
     for i, token in enumerate(part.tokens):
         start = part.text.find(token, end)
         if start < 0 or (part.text[end:start].strip() and words(part.text[end:start])):
-            raise FormatError(path, part.line + i, f"token {token!r} is not the next one of the '# text =' line")
+            raise FormatError(
+                path, part.line and part.line + i, f"token {token!r} is not the next one of its sentence's text"
+            )
         end = start + len(token)
         offsets.append((start, end))
     return offsets
