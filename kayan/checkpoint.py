@@ -211,7 +211,8 @@ def position_limit(config: Mapping[str, Any]) -> int | None:
 def resolve(path_or_hub_id: str | Path | None) -> Path:
     """The checkpoint folder: None is the embedded starter, an existing path itself, else a Hugging Face hub id.
 
-    Of a hub repository only safetensors, ONNX graphs, JSON and text files are fetched. Raises `CheckpointError` when it cannot be had.
+    Of a hub repository only safetensors, ONNX graphs, JSON and text files are fetched. Raises `CheckpointError` when it
+    cannot be had.
     """
     if path_or_hub_id is None or str(path_or_hub_id) == "starter":
         return STARTER

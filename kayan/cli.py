@@ -199,7 +199,10 @@ def painted(document: Document, types: tuple[str, ...], colour: bool) -> str:
 @click.option("--onnx", is_flag=True, help="model.onnx: float32, the same answers. The default.")
 @click.option("--int8", is_flag=True, help="model.int8.onnx: faster, with a few other answers.")
 @click.option(
-    "-o", "--output", type=click.Path(file_okay=False), help="Copy the checkpoint to this folder first, and write there."
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False),
+    help="Copy the checkpoint to this folder first, and write there.",
 )
 def export(model: str | None, onnx: bool, int8: bool, output: str | None) -> None:
     """Put ONNX graphs beside a checkpoint's weights: a machine with kayan[onnx] alone then uses it."""
@@ -215,8 +218,8 @@ def export(model: str | None, onnx: bool, int8: bool, output: str | None) -> Non
             raise ValueError(f"{output} exists; remove it, or name another folder")
         shutil.copytree(folder, output)
         folder = Path(output)
-    for quantised in [False] * (onnx or not int8) + [True] * int8:
-        path = write(inspect(folder), quantised)
+    kinds = ["onnx"] * (onnx or not int8) + ["onnx-int8"] * int8
+    for path in write(inspect(folder), kinds):
         click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, reads {folder}/*.safetensors")
 
 

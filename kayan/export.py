@@ -9,7 +9,7 @@ import json
 import logging
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import safe_open
 
 from kayan.checkpoint import PROCLITIC_FILE, Checkpoint, CheckpointError
-from kayan.runtime import ONNX_FILES, header_digest, require_torch, weights_digest
+from kayan.runtime import ONNX_FILES, digest, require_torch
 
 # Numbers in a tensor from which it is read from the checkpoint's own weights; smaller ones stand in the graph.
 _LARGE = 256
@@ -25,13 +25,13 @@ _LARGE = 256
 _BLOCK = 128
 
 
-def export(checkpoint: Checkpoint, int8: bool = False) -> Path:
-    """Write `model.onnx`, or with `int8` `model.int8.onnx`, into the checkpoint's folder, and return its path.
+def export(checkpoint: Checkpoint, kinds: Sequence[str] = ("onnx",)) -> list[Path]:
+    """Write graphs into the checkpoint's folder, `model.onnx` for "onnx", `model.int8.onnx` for "onnx-int8"; their paths.
 
-    The graph takes input ids and attention mask, int64 (rows, sub-words), and gives the logits of the tags and of the
+    A graph takes input ids and attention mask, int64 (rows, sub-words), and gives the logits of the tags and of the
     particle counts, float32. It holds no weights: it reads them where they lie in the safetensors files, so that both must
-    stay together. With `int8` the matrices are stored as 8-bit integers, in blocks of 128 with a scale each, and so are
-    their inputs when they are multiplied (ONNX Runtime's MatMulNBits, accuracy level 4).
+    stay together. In an int8 graph the matrices are 8-bit integers, in blocks of 128 with a scale each, and so are their
+    inputs when they are multiplied (ONNX Runtime's MatMulNBits, accuracy level 4).
     Raises `ImportError` naming the extra, `CheckpointError` for a model that PyTorch cannot export.
     """
     torch = require_torch()
@@ -40,19 +40,23 @@ def export(checkpoint: Checkpoint, int8: bool = False) -> Path:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ImportError(f"{error.name} is not installed: exporting needs it: pip install 'kayan[export]'") from None
-    graph = _traced(torch, checkpoint)
-    if int8:
-        graph = _quantised(graph)
-    model = onnx.load_from_string(graph.SerializeToString())
-    _refer(model, _stored(checkpoint))
-    _strip(model)
-    digests = header_digest(checkpoint.path) if not int8 else weights_digest(checkpoint.path)
-    onnx.helper.set_model_props(model, {"kayan": json.dumps({"weights": digests, "tags": list(checkpoint.policy.schema.tags)})})
-    target = checkpoint.path / ONNX_FILES[int8]
-    part = target.with_name(f".{target.name}.part")
-    part.write_bytes(model.SerializeToString())
-    part.replace(target)
-    return target
+    traced = _traced(torch, checkpoint).SerializeToString()
+    stored = _stored(checkpoint)
+    paths = []
+    for kind in kinds:
+        model = onnx.load_from_string(traced)
+        if kind == "onnx-int8":
+            model = _quantised(model)
+        _refer(model, stored)
+        _strip(model)
+        about = {"weights": digest(checkpoint.path), "tags": list(checkpoint.policy.schema.tags)}
+        onnx.helper.set_model_props(model, {"kayan": json.dumps(about)})
+        target = checkpoint.path / ONNX_FILES[kind]
+        part = target.with_name(f".{target.name}.part")
+        part.write_bytes(model.SerializeToString())
+        part.replace(target)
+        paths.append(target)
+    return paths
 
 
 def _traced(torch: Any, checkpoint: Checkpoint) -> Any:
@@ -61,7 +65,7 @@ def _traced(torch: Any, checkpoint: Checkpoint) -> Any:
     model, policy = load(checkpoint.path)
     names = ["logits", "particle_logits"] if policy.proclitics else ["logits"]
 
-    class Outputs(torch.nn.Module):  # type: ignore[misc]
+    class Outputs(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = model
@@ -114,8 +118,8 @@ def _stored(checkpoint: Checkpoint) -> dict[bytes, tuple[str, str, int, int, tup
                 if name == "__metadata__" or entry["dtype"] not in ("F16", "F32"):
                     continue
                 start, end = entry["data_offsets"]
-                digest = _digest(tensors.get_tensor(name).astype(np.float32))
-                found[digest] = (path.name, entry["dtype"], 8 + size + start, end - start, tuple(entry["shape"]))
+                values = _digest(tensors.get_tensor(name).astype(np.float32))
+                found[values] = (path.name, entry["dtype"], 8 + size + start, end - start, tuple(entry["shape"]))
     return found
 
 

@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import shutil
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,12 @@ from kayan.checkpoint import PROCLITIC_FILE, Checkpoint, CheckpointError
 
 DTYPES = ("float32", "bfloat16", "float16")
 RUNTIMES = ("auto", "torch", "onnx", "onnx-int8")
-# By whether its matrices are 8-bit integers.
-ONNX_FILES = {False: "model.onnx", True: "model.int8.onnx"}
+ONNX_FILES = {"onnx": "model.onnx", "onnx-int8": "model.int8.onnx"}
 
 
-def choose(checkpoint: Checkpoint, runtime: str = "auto", device: str = "auto", dtype: str = "float32") -> tuple[str, str]:
+def choose(
+    checkpoint: Checkpoint, runtime: str = "auto", device: str = "auto", dtype: str = "float32"
+) -> tuple[str, str]:
     """The engine for a checkpoint, "torch", "onnx" or "onnx-int8", and the reason in words.
 
     "auto" takes ONNX Runtime where it is installed, the checkpoint has a graph for it, and the processor computes in
@@ -36,12 +36,14 @@ def choose(checkpoint: Checkpoint, runtime: str = "auto", device: str = "auto", 
         return "torch", "asked for"
     if runtime != "auto":
         if device not in ("auto", "cpu") or dtype != "float32":
-            raise ValueError(f"runtime {runtime!r} computes on the processor in float32, not on {device!r} in {dtype!r}")
+            raise ValueError(
+                f"runtime {runtime!r} computes on the processor in float32, not on {device!r} in {dtype!r}"
+            )
         return runtime, "asked for"
     if not _installed("onnxruntime"):
         return "torch", "ONNX Runtime is not installed"
-    if not (checkpoint.path / ONNX_FILES[False]).is_file():
-        return "torch", f"the checkpoint has no {ONNX_FILES[False]} (kayan export makes it)"
+    if not (checkpoint.path / ONNX_FILES["onnx"]).is_file():
+        return "torch", "the checkpoint has no model.onnx (kayan export makes it)"
     if dtype != "float32":
         return "torch", f"{dtype} is asked for"
     if device not in ("auto", "cpu"):
@@ -58,7 +60,7 @@ def open_runtime(
     name, _ = choose(checkpoint, runtime, device, dtype)
     if name == "torch":
         return TorchRuntime(checkpoint, device, dtype)
-    return OnnxRuntime(checkpoint, int8=name == "onnx-int8")
+    return OnnxRuntime(checkpoint, name)
 
 
 def _installed(module: str) -> bool:
@@ -78,13 +80,13 @@ class OnnxRuntime:
     Runtime refuses.
     """
 
-    def __init__(self, checkpoint: Checkpoint, int8: bool = False):
+    def __init__(self, checkpoint: Checkpoint, kind: str = "onnx"):
         try:
             import onnxruntime
         except ImportError:
             raise ImportError("onnxruntime is not installed: install it with: pip install 'kayan[onnx]'") from None
-        file = checkpoint.path / ONNX_FILES[int8]
-        make = f"make it with: kayan export --model {checkpoint.path} --{'int8' if int8 else 'onnx'}"
+        file = checkpoint.path / ONNX_FILES[kind]
+        make = f"make it with: kayan export --model {checkpoint.path} --{kind.removeprefix('onnx-')}"
         if not file.is_file():
             raise CheckpointError(f"{checkpoint.path} has no {file.name}; {make}")
         options = onnxruntime.SessionOptions()
@@ -98,8 +100,7 @@ class OnnxRuntime:
             weights, tags = known["weights"], tuple(known["tags"])
         except (KeyError, TypeError, ValueError):
             raise CheckpointError(f"{file} does not say which weights it belongs to; {make}") from None
-        now = weights_digest(checkpoint.path) if int8 else header_digest(checkpoint.path)
-        if weights != now or tags != checkpoint.policy.schema.tags:
+        if weights != digest(checkpoint.path) or tags != checkpoint.policy.schema.tags:
             raise CheckpointError(f"{file} was made from other weights than those beside it; {make}")
 
     def __call__(self, ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -108,28 +109,14 @@ class OnnxRuntime:
         return tags, particles[0] if particles else None
 
 
-def header_digest(folder: Path) -> str:
-    """SHA-256 of the headers of the weights, which say where each tensor lies: a graph reads them from there."""
-    digest = hashlib.sha256()
-    for path in _weights(folder):
-        with path.open("rb") as file:
-            size = file.read(8)
-            digest.update(size + file.read(struct.unpack("<Q", size)[0]))
-    return digest.hexdigest()
-
-
-def weights_digest(folder: Path) -> str:
-    """SHA-256 of the weights themselves, which an int8 graph holds in part."""
-    digest = hashlib.sha256()
-    for path in _weights(folder):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _weights(folder: Path) -> list[Path]:
+def digest(folder: Path) -> str:
+    """SHA-256 of the weights: a graph reads them where they lay when it was made, and holds the small ones itself."""
+    whole = hashlib.sha256()
     head = folder / PROCLITIC_FILE
-    return [*sorted(folder.glob("model*.safetensors")), *([head] if head.is_file() else [])]
+    for path in [*sorted(folder.glob("model*.safetensors")), *([head] if head.is_file() else [])]:
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
 
 
 class TorchRuntime:
@@ -170,9 +157,13 @@ class TorchRuntime:
         )
 
 
-def describe(checkpoint: Checkpoint, runtime: str = "auto", device: str = "auto", dtype: str = "float32") -> list[tuple[str, str]]:
+def describe(
+    checkpoint: Checkpoint, runtime: str = "auto", device: str = "auto", dtype: str = "float32"
+) -> list[tuple[str, str]]:
     """What computes here and why, as pairs of a name and what is said of it."""
-    rows = [("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")]
+    rows = [
+        ("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+    ]
     for package in ("torch", "transformers", "onnxruntime", "tokenizers", "numpy"):
         try:
             rows.append((package, importlib.metadata.version(package)))
@@ -185,7 +176,12 @@ def describe(checkpoint: Checkpoint, runtime: str = "auto", device: str = "auto"
         fast = "yes" if bf16_is_fast() else "no: training and --dtype bfloat16 would gain nothing"
         rows.append(("bfloat16", f"multiplied in hardware: {fast}"))
     graphs = [name for name in ONNX_FILES.values() if (checkpoint.path / name).is_file()]
-    rows.append(("checkpoint", f"{checkpoint.path}, {checkpoint.parameters:,} parameters, graphs: {', '.join(graphs) or 'none'}"))
+    rows.append(
+        (
+            "checkpoint",
+            f"{checkpoint.path}, {checkpoint.parameters:,} parameters, graphs: {', '.join(graphs) or 'none'}",
+        )
+    )
     name, reason = choose(checkpoint, runtime, device, dtype)
     rows.append(("runtime", f"{name}: {reason}"))
     return rows

@@ -28,8 +28,7 @@ SAMPLE = (ROOT / "data" / "sample.txt").read_text(encoding="utf-8")
 def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "tiny"
     shutil.copytree(checkpoint, folder)
-    export(inspect(folder))
-    export(inspect(folder), int8=True)
+    export(inspect(folder), ["onnx", "onnx-int8"])
     return folder
 
 
@@ -63,7 +62,7 @@ def test_the_starter_marks_the_same_without_pytorch() -> None:
 
 
 def test_int8_does_not_depend_on_the_batch(exported: Path) -> None:
-    engine = OnnxRuntime(inspect(exported), int8=True)
+    engine = OnnxRuntime(inspect(exported), "onnx-int8")
     draw = np.random.default_rng(1)
     ids = draw.integers(8, 40, (9, 24))
     together, _ = engine(ids, np.ones_like(ids))
@@ -72,7 +71,7 @@ def test_int8_does_not_depend_on_the_batch(exported: Path) -> None:
         np.testing.assert_allclose(together[i], alone[0], atol=1e-4)
     exact, _ = OnnxRuntime(inspect(exported))(ids, np.ones_like(ids))
     assert not np.array_equal(exact, together), "int8 is what was measured"
-    np.testing.assert_allclose(exact, together, atol=0.2)
+    assert np.abs(exact - together).mean() < 0.02 * np.abs(exact).mean()
 
 
 def test_a_graph_holds_no_weights_and_no_paths(exported: Path) -> None:
@@ -83,7 +82,8 @@ def test_a_graph_holds_no_weights_and_no_paths(exported: Path) -> None:
     assert (exported / "model.onnx").stat().st_size < (exported / "model.safetensors").stat().st_size
 
 
-def test_a_graph_of_other_weights_is_refused(exported: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["onnx", "onnx-int8"])
+def test_a_graph_of_other_weights_is_refused(exported: Path, tmp_path: Path, kind: str) -> None:
     from safetensors.numpy import load_file, save_file
 
     folder = tmp_path / "changed"
@@ -91,17 +91,8 @@ def test_a_graph_of_other_weights_is_refused(exported: Path, tmp_path: Path) -> 
     weights = load_file(folder / "model.safetensors")
     weights["classifier.bias"] = weights["classifier.bias"] + 1
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"model\.int8\.onnx was made from other weights.*kayan export"):
-        OnnxRuntime(inspect(folder), int8=True)
-    # The graph reads weights where they lie: values may change, places may not.
-    engine = OnnxRuntime(inspect(folder))
-    ids = np.full((1, 16), 9)
-    before, _ = OnnxRuntime(inspect(exported))(ids, np.ones_like(ids))
-    np.testing.assert_allclose(engine(ids, np.ones_like(ids))[0], before + 1, atol=1e-4)
-    weights["another"] = np.zeros(3, dtype=np.float32)
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"model\.onnx was made from other weights"):
-        OnnxRuntime(inspect(folder))
+    with pytest.raises(CheckpointError, match=r"onnx was made from other weights.*kayan export --model .* --\w+"):
+        OnnxRuntime(inspect(folder), kind)
 
 
 def test_a_graph_reads_nothing_outside_its_folder(exported: Path, tmp_path: Path) -> None:
@@ -189,7 +180,12 @@ def test_where_the_encoder_is_no_bert(articles: list[Document], checkpoint: Path
         label2id={tag: i for i, tag in enumerate(policy.schema.tags)},
         initializer_range=0.3,
     )
-    save(tmp_path, TaggerModel(XLMRobertaForTokenClassification(config)).eval(), tokenizer, replace(policy, threshold=0.0))
+    save(
+        tmp_path,
+        TaggerModel(XLMRobertaForTokenClassification(config)).eval(),
+        tokenizer,
+        replace(policy, threshold=0.0),
+    )
     export(inspect(tmp_path))
     one, other = (Tagger.load(tmp_path, runtime=runtime, device="cpu") for runtime in ("torch", "onnx"))
     texts = [document.text for document in articles]
@@ -212,7 +208,9 @@ def test_a_slim_installation_tags(tmp_path: Path) -> None:
     run = [python, "-I", "-c", program]
     done = subprocess.run(run, input=SAMPLE, capture_output=True, text=True, cwd=tmp_path, encoding="utf-8")
     assert done.returncode == 0, done.stderr
-    assert [tuple(edge) for edge in json.loads(done.stdout)] == edges(Tagger.load(runtime="torch", device="cpu")(SAMPLE))
+    assert [tuple(edge) for edge in json.loads(done.stdout)] == edges(
+        Tagger.load(runtime="torch", device="cpu")(SAMPLE)
+    )
     command = [python.with_name("kayan"), "tag", "--runtime", "torch", "-"]
     refused = subprocess.run(command, input=SAMPLE, capture_output=True, text=True, cwd=tmp_path, encoding="utf-8")
     assert refused.returncode == 2
