@@ -1,6 +1,7 @@
 """brat standoff: a folder of texts (.txt) with their annotations (.ann), or one such pair; the file's name is the id.
 
-Offsets are code points. A mention across a line break is stored as fragments, one a line, and is one span here.
+Offsets are code points; in files of other programs they may be UTF-16 units, which the quoted mention decides. A mention
+across a line break is stored as fragments, one a line, and is one span here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from kayan.document import Document, DocumentError, Span
 from kayan.formats import FormatError, decode, read_text, replacing
 from kayan.formats.offsets import COUNTINGS, OffsetError, locate, points
 
-_MENTION = re.compile(r"(T\S*)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
+_MENTION = re.compile(r"T\S*\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
 _KINDS = {
     "R": "relations",
     "*": "equivalences",
@@ -27,12 +28,16 @@ _KINDS = {
     "N": "normalisations",
     "#": "notes",
 }
+# Without this brat marks nested mentions as errors.
+_OVERLAP = "<OVERLAP>\tArg1:<ENTITY>, Arg2:<ENTITY>, <OVL-TYPE>:<ANY>"
 # What would end a line or a column of an .ann file: brat cuts a mention there.
 _BREAK = re.compile(r"\s*[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 
 
-def read(path: str | Path) -> list[Document]:
+def read(path: str | Path, *, counting: str | None = None) -> list[Document]:
     """The annotated articles of a folder and the folders in it, in the order of their ids, or the one of a pair.
+
+    counting: "code points" or "utf-16", where what is quoted does not decide it.
 
     An id is the file's path in the folder, without its ending. Lines that are no mentions (relations, events, attributes,
     notes; an event's trigger is a mention) are counted in a warning, and so are texts without an .ann file. Raises
@@ -50,7 +55,7 @@ def read(path: str | Path) -> list[Document]:
     if not files:
         raise FormatError(path, None, "holds no .ann file")
     unread: Counter[str] = Counter()
-    documents = [_article(file, file.relative_to(root).with_suffix("").as_posix(), unread) for file in files]
+    documents = [_article(file, file.relative_to(root).with_suffix("").as_posix(), counting, unread) for file in files]
     if unread:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(unread.items()))
         warnings.warn(f"{path}: only mentions are read; left out are {listed}", stacklevel=2)
@@ -77,19 +82,19 @@ def write(path: str | Path, documents: Iterable[Document]) -> None:
         if document.id.casefold() in seen:
             raise ValueError(f"articles {seen[document.id.casefold()]!r} and {document.id!r} would share a file")
         seen[document.id.casefold()] = document.id
-        if not document.text.strip():
+        if not document.text.removeprefix("\ufeff").strip():
             raise ValueError(f"article {document.id!r} has no text")
         contents[name] = document.text
         contents[name.with_suffix(".ann")] = "".join(
             _line(i, span, document) for i, span in enumerate(document.spans, 1)
         )
-    if other := sorted(set(path.rglob("*.ann")) | set(path.rglob("*.txt")) - contents.keys()):
+    if other := sorted({*path.rglob("*.ann"), *path.rglob("*.txt")} - contents.keys()):
         raise ValueError(
             f"{path} holds {other[0].relative_to(path)}, which is none of these articles; choose another folder"
         )
     types = sorted({span.label for document in documents for span in document.spans})
     contents[path / "annotation.conf"] = "\n".join(
-        ["[entities]", *types, "", "[relations]", "", "[events]", "", "[attributes]", ""]
+        ["[entities]", *types, "", "[relations]", _OVERLAP, "", "[events]", "", "[attributes]", ""]
     )
     for name, content in contents.items():
         with replacing(name) as file:
@@ -105,7 +110,7 @@ def write(path: str | Path, documents: Iterable[Document]) -> None:
 
 def _line(number: int, span: Span, document: Document) -> str:
     where = f"article {document.id!r}: {span.text!r} at {span.start}"
-    if not re.fullmatch(r"[\w-]+", span.label):
+    if not re.fullmatch(r"\w[\w-]*", span.label):
         raise ValueError(f"{where}: brat takes only letters, digits, - and _ in a type, not {span.label!r}")
     cuts = [(match.start(), match.end()) for match in _BREAK.finditer(span.text)]
     if any(start == 0 or end == len(span.text) for start, end in cuts):
@@ -117,7 +122,7 @@ def _line(number: int, span: Span, document: Document) -> str:
     return f"T{number}\t{span.label} {offsets}\t{surface}\n"
 
 
-def _article(file: Path, identity: str, unread: Counter[str]) -> Document:
+def _article(file: Path, identity: str, counting: str | None, unread: Counter[str]) -> Document:
     source = file.with_suffix(".txt")
     text = read_text(source)
     if source.read_bytes().startswith(codecs.BOM_UTF8):
@@ -135,15 +140,17 @@ def _article(file: Path, identity: str, unread: Counter[str]) -> Document:
         if line[0] in _KINDS:
             unread[_KINDS[line[0]]] += 1
         elif match := _MENTION.fullmatch(line):
-            fragments = [(int(a), int(b)) for a, b in (pair.split() for pair in match[3].split(";"))]
-            if len(fragments) > 1 and not any(_joined(text, fragments, counting) for counting in COUNTINGS[:2]):
+            fragments = [(int(a), int(b)) for a, b in (pair.split() for pair in match[2].split(";"))]
+            if len(fragments) > 1 and not any(
+                _joined(text, fragments, way) for way in ([counting] if counting else COUNTINGS[:2])
+            ):
                 raise FormatError(
                     file,
                     number,
-                    f"{match[4]!r} is of several fragments, {match[3]}, with words between; "
+                    f"{match[3]!r} is of several fragments, {match[2]}, with words between; "
                     "only one that line breaks divide can be read",
                 )
-            rows.append((number, match[2], (fragments[0][0], fragments[-1][1], match[4])))
+            rows.append((number, match[1], (fragments[0][0], fragments[-1][1], match[3])))
         else:
             raise FormatError(
                 file,
@@ -152,7 +159,7 @@ def _article(file: Path, identity: str, unread: Counter[str]) -> Document:
                 f"{', '.join(_KINDS)}, found {line!r}",
             )
     try:
-        edges = locate(text, [mention for _, _, mention in rows])
+        edges = locate(text, [mention for _, _, mention in rows], counting)
     except OffsetError as error:
         raise FormatError(file, rows[error.index][0], str(error)) from None
     try:

@@ -1,8 +1,8 @@
 """doccano JSONL, one article a line: `"label": [[start, end, type]]`, or `"entities"` and `"relations"` of relation projects.
 
 Its page counts UTF-16 units, or graphemes in a project with "count grapheme clusters as one character"; the server takes
-the numbers as they come, and quotes nothing to check them by. What else a line holds is metadata of the article; kayan
-writes its own under one key, `meta`, because doccano turns whole numbers into fractions in keys that some lines lack.
+the numbers as they come, and quotes nothing to check them by (checked with 1.8). What else a line holds is metadata of the
+article; kayan writes its own under one key, `meta`, because an import fails at keys that some lines lack.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def read(path: str | Path, *, counting: str | None = None) -> list[Document]:
         programs wrote may. UTF-16 units where None; then an article in which that cuts characters or lays mentions in
         white space, and code points do not, is refused.
 
+    An export has articles that nobody has confirmed, without mentions, unless only approved ones are exported.
     Comments are kept in `meta`; relations are counted in a warning, because a `Document` holds spans alone. Raises
     `FormatError` with file, line, article and the text in question.
     """

@@ -1,7 +1,7 @@
 """Label Studio: tasks as JSON and JSON_MIN exports hold them, and as an import takes them, annotated or pre-annotated.
 
-Its page counts code points, and counted UTF-16 units in older versions; regions quote their text, which decides
-(`offsets.locate`). The id and the metadata of an article lie in the task's data, as `document_id` and `meta`.
+Its page counts code points (checked with 1.23), and files from elsewhere may count UTF-16 units: regions quote their
+text, which decides. The id and the metadata of an article lie in the task's data, as `document_id` and `meta`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from kayan.document import Document, DocumentError, Span
+from kayan.document import Document, Span
 from kayan.formats import FormatError, read_text, replacing
-from kayan.formats.offsets import SURROGATE, OffsetError, locate
+from kayan.formats.offsets import SURROGATE, locate
 
 # Readable behind black text; a type beyond the list starts over.
 _COLOURS = ("#e6550d", "#3182bd", "#31a354", "#756bb1", "#de9ed6", "#8c6d31", "#17becf", "#e7969c")
@@ -38,8 +38,8 @@ def read(
     """The annotated articles of an export, in order; of several annotations of a task the latest that was not cancelled.
 
     annotator: only annotations of this one, by number or e-mail address (JSON_MIN may hold the number only).
-    predictions: the predictions instead, the latest of each task or that of `model_version`; regions keep their scores
-        and `meta` gets the `model_version`.
+    predictions: the predictions instead, the latest of each task or that of `model_version`, with their scores;
+        `meta` gets the `model_version`.
     from_name: the control tag whose labels are read; all where None.
     key: the field of the task's data that holds the text.
     counting: "code points" or "utf-16", where quotations do not decide it.
@@ -47,37 +47,43 @@ def read(
     Drafts are passed over. Tasks without an annotation to read, and results that are no labels of a text (relations,
     choices), are counted in a warning. Raises `FormatError` with file, task, article and the text in question.
     """
+    if annotator is not None and predictions:
+        raise ValueError("annotator is for annotations, predictions have a model_version")
+    if model_version is not None and not predictions:
+        raise ValueError("model_version is for predictions=True")
     path = Path(path)
-    kind = "prediction" if predictions else "annotation"
+    kind = "predictions" if predictions else "annotations"
     documents: dict[str, Document] = {}
     unread: Counter[str] = Counter()
-    bare, annotators = 0, set()
+    annotators: set[str] = set()
+    bare = 0
     for number, task in enumerate(_tasks(path, from_name), 1):
-        where = f"task {task.get('id', number)}"
-        versions = task.get(f"{kind}s", task.get("completions") if kind == "annotation" else None) or []
-        if not isinstance(versions, list) or not all(isinstance(version, dict) for version in versions):
-            raise FormatError(path, None, f'{where}: "{kind}s" must be a list of objects, as in a full JSON export')
-        annotators |= {name for version in versions for name in _names(version)}
-        usable = [
-            version
-            for version in versions
-            if not (version.get("was_cancelled") or version.get("skipped"))
-            and (annotator is None or str(annotator) in _names(version))
-            and (model_version is None or version.get("model_version") == model_version)
-        ]
-        if not usable:
-            bare += 1
-            continue
-        times = [(_time(version, path, where), i) for i, version in enumerate(usable)]
-        chosen = usable[max(times)[1]]
-        document = _document(task["data"], chosen, path, where, from_name, key, counting, unread)
-        if predictions and chosen.get("model_version"):
-            document.meta["model_version"] = chosen["model_version"]  # type: ignore[index]
-        if document.id in documents:
-            raise FormatError(path, None, f"{where}: a second article {document.id!r}")
-        documents[document.id] = document
+        identity = _identity(task, number)
+        where = f"task {task.get('id', number)}, article {identity!r}"
+        try:
+            versions = _versions(task, kind)
+            annotators |= {name for version in versions for name in _names(version)}
+            usable = [
+                version
+                for version in versions
+                if not (version.get("was_cancelled") or version.get("skipped"))
+                and (annotator is None or str(annotator) in _names(version))
+                and (model_version is None or version.get("model_version") == model_version)
+            ]
+            if not usable:
+                bare += 1
+                continue
+            chosen = max(enumerate(usable), key=lambda pair: (_time(pair[1]), pair[0]))[1]
+            document = _document(task["data"], identity, chosen, predictions, from_name, key, counting, unread)
+        except ValueError as error:
+            message = str(error).removeprefix(f"document {identity!r}: ")
+            raise FormatError(path, None, f"{where}: {message}") from None
+        if identity in documents:
+            raise FormatError(path, None, f"{where}: there is another article of this id")
+        documents[identity] = document
     if not documents:
-        asked = f" by {annotator!r}; there are {', '.join(sorted(annotators)) or 'none'}" if annotator else ""
+        asked = f" by {annotator!r}; there are some by {', '.join(sorted(annotators)) or 'nobody'}" if annotator else ""
+        asked += f" of model version {model_version!r}" if model_version else ""
         raise FormatError(path, None, f"holds no {kind} to read{asked}")
     if bare:
         warnings.warn(f"{path}: {bare} tasks have no {kind} to read and are left out", stacklevel=2)
@@ -100,24 +106,39 @@ def write(
     """Write the articles as tasks to import; the file appears only when it is complete.
 
     predictions: their spans as predictions of `model_version`, which annotators start from, with the score of each and
-        their mean as the task's; otherwise as annotations.
+        their mean as the task's; otherwise as annotations, which have no scores: these are counted in a warning.
     from_name, to_name, key: the names of the labels, of the text and of its field in the labelling interface; those of
         `config` by default.
     """
     if model_version is not None and not predictions:
         raise ValueError("model_version is for predictions=True")
+    tasks, lost = [], 0
+    for document in documents:
+        version: dict[str, Any] = {"result": []}
+        scores = [span.score for span in document.spans if span.score is not None]
+        if predictions:
+            version["score"] = sum(scores) / len(scores) if scores else None
+            version["model_version"] = model_version or "kayan"
+        lost += 0 if predictions else len(scores)
+        for i, span in enumerate(document.spans):
+            region: dict[str, Any] = {
+                "id": f"span-{i}",
+                "from_name": from_name,
+                "to_name": to_name,
+                "type": "labels",
+                "origin": "prediction" if predictions else "manual",
+                "value": {"start": span.start, "end": span.end, "text": span.text, "labels": [span.label]},
+            }
+            version["result"].append(
+                {**region, "score": span.score} if predictions and span.score is not None else region
+            )
+        data = {key: document.text, "document_id": document.id, "meta": dict(document.meta)}
+        task = {"data": data, "predictions" if predictions else "annotations": [version]}
+        tasks.append(json.dumps(task, ensure_ascii=False))
     with replacing(path) as file:
-        for number, document in enumerate(documents):
-            result = [_region(i, span, from_name, to_name, predictions) for i, span in enumerate(document.spans)]
-            version: dict[str, Any] = {"result": result}
-            if predictions:
-                scores = [span.score for span in document.spans if span.score is not None]
-                version["score"] = sum(scores) / len(scores) if scores else None
-                version["model_version"] = model_version or "kayan"
-            data = {key: document.text, "document_id": document.id, "meta": dict(document.meta)}
-            task = {"data": data, "predictions" if predictions else "annotations": [version]}
-            file.write(("[\n" if number == 0 else ",\n") + json.dumps(task, ensure_ascii=False))
-        file.write("[]\n" if file.tell() == 0 else "\n]\n")
+        file.write("[\n" + ",\n".join(tasks) + "\n]\n")
+    if lost:
+        warnings.warn(f"{path}: annotations have no scores, {lost} are left out", stacklevel=2)
 
 
 def config(types: Sequence[str], from_name: str = "label", to_name: str = "text", key: str = "text") -> str:
@@ -141,18 +162,6 @@ def config(types: Sequence[str], from_name: str = "label", to_name: str = "text"
         f'  <Text name={quoteattr(to_name)} value={quoteattr("$" + key)} granularity="symbol"/>\n'
         "</View>"
     )
-
-
-def _region(index: int, span: Span, from_name: str, to_name: str, predicted: bool) -> dict[str, Any]:
-    region: dict[str, Any] = {
-        "id": f"span-{index}",
-        "from_name": from_name,
-        "to_name": to_name,
-        "type": "labels",
-        "origin": "prediction" if predicted else "manual",
-        "value": {"start": span.start, "end": span.end, "text": span.text, "labels": [span.label]},
-    }
-    return region if span.score is None else {**region, "score": span.score}
 
 
 def _tasks(path: Path, from_name: str | None) -> Iterator[dict[str, Any]]:
@@ -194,68 +203,81 @@ def _is_regions(value: Any) -> bool:
     )
 
 
+def _identity(task: Mapping[str, Any], number: int) -> str:
+    # The number of the task comes last: Label Studio gives a new one at every import.
+    data = task["data"]
+    return str(data.get("document_id", data.get("id", task.get("id", number))))
+
+
+def _versions(task: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    versions = task.get(kind) or []
+    if not isinstance(versions, list) or not all(isinstance(version, dict) for version in versions):
+        raise ValueError(
+            f'"{kind}" must be a list of objects; for predictions, which an export has as numbers, '
+            'create one with "serialization_options": {"predictions": {"only_id": false}}'
+        )
+    return versions
+
+
 def _names(version: Mapping[str, Any]) -> set[str]:
     """The number and the address of who made an annotation, as far as it says."""
     by = version.get("completed_by")
-    return {
-        str(name) for name in ((by.get("id"), by.get("email")) if isinstance(by, dict) else (by,)) if name is not None
-    }
+    names = (by.get("id"), by.get("email")) if isinstance(by, dict) else (by,)
+    return {str(name) for name in names if name is not None}
 
 
-def _time(version: Mapping[str, Any], path: Path, where: str) -> datetime:
+def _time(version: Mapping[str, Any]) -> datetime:
     written = version.get("updated_at") or version.get("created_at")
-    if written is None:
-        return datetime.min.replace(tzinfo=UTC)
     try:
-        time = datetime.fromisoformat(written)
+        time = datetime.fromisoformat(written) if written is not None else datetime.min
     except (TypeError, ValueError):
-        raise FormatError(path, None, f"{where}: {written!r} is no time in ISO 8601") from None
+        raise ValueError(f"{written!r} is no time in ISO 8601") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _document(
     data: Mapping[str, Any],
+    identity: str,
     version: Mapping[str, Any],
-    path: Path,
-    where: str,
+    predicted: bool,
     from_name: str | None,
     key: str,
     counting: str | None,
     unread: Counter[str],
 ) -> Document:
-    rest = dict(data)
-    text = rest.pop(key, None)
-    # The number of the task comes last: Label Studio gives a new one at every import.
-    identity = str(rest.pop("document_id", rest.pop("id", where.removeprefix("task "))))
-    where = f"{where}, article {identity!r}"
+    text = data.get(key)
     if not isinstance(text, str):
-        raise FormatError(path, None, f"{where}: {key!r} must be the text; the data has {', '.join(map(repr, data))}")
+        raise ValueError(f"{key!r} must be the text; the data has {', '.join(map(repr, data)) or 'nothing'}")
     if half := SURROGATE.search(text):
-        raise FormatError(path, None, f"{where}: {key!r} has half a character, {half[0]!r} at {half.start()}")
+        raise ValueError(f"{key!r} has half a character, {half[0]!r} at {half.start()}")
+    rest = {k: v for k, v in data.items() if k != key and not (k in ("document_id", "id") and str(v) == identity)}
     meta = rest.pop("meta") if isinstance(rest.get("meta"), dict) else {}
     if both := rest.keys() & meta.keys():
-        raise FormatError(path, None, f"{where}: {', '.join(sorted(both))} is in the data and in its meta")
+        raise ValueError(f"{', '.join(sorted(both))} is in the data and in its meta")
+    if predicted and version.get("model_version"):
+        meta = {**meta, "model_version": version["model_version"]}
     regions = []
     for item in version.get("result") or []:
         if not isinstance(item, dict) or not isinstance(value := item.get("value", {}), dict):
-            raise FormatError(path, None, f"{where}: a result must be an object with a value, not {item!r}")
-        if item.get("type") != "labels":
-            if str(item.get("type")).endswith("labels"):
-                raise FormatError(path, None, f"{where}: {item['type']} cannot be read, only <Labels> on a <Text>")
-            unread[str(item.get("type"))] += 1
+            raise ValueError(f"a result must be an object with a value, not {item!r}")
+        kind = str(item.get("type"))
+        if kind.endswith("labels") and kind != "labels":
+            raise ValueError(f"{kind} cannot be read, only <Labels> on a <Text>")
+        if kind != "labels":
+            unread[kind] += 1
         elif from_name not in (None, item.get("from_name")):
-            unread[f"labels of {item.get('from_name')}"] += 1
+            unread[f"labels of {item.get('from_name')!r}"] += 1
         elif not isinstance(labels := value.get("labels"), list) or not labels:
-            raise FormatError(path, None, f"{where}: region {value.get('text')!r} has no labels: {value!r}")
+            raise ValueError(f"the region {value.get('text')!r} at {value.get('start')} has no labels")
+        elif not isinstance(score := item.get("score"), int | float | None):
+            raise ValueError(f"the score of the region {value.get('text')!r} must be a number, not {score!r}")
         else:
-            regions.append((value, labels, item.get("score")))
-    try:
-        edges = locate(text, [(v.get("start"), v.get("end"), v.get("text")) for v, _, _ in regions], counting)
-        spans = [
-            Span(start, end, label, score)
-            for (start, end), (_, labels, score) in zip(edges, regions, strict=True)
-            for label in labels
-        ]
-        return Document(text, spans, identity, {**rest, **meta})
-    except (OffsetError, DocumentError) as error:
-        raise FormatError(path, None, f"{where}: {error}") from None
+            # A confirmed prediction keeps the score of the model; what a person confirmed is gold and has none.
+            regions.append((value, labels, score if predicted else None))
+    edges = locate(text, [(v.get("start"), v.get("end"), v.get("text")) for v, _, _ in regions], counting)
+    spans = [
+        Span(start, end, label, score)
+        for (start, end), (_, labels, score) in zip(edges, regions, strict=True)
+        for label in labels
+    ]
+    return Document(text, spans, identity, {**rest, **meta})

@@ -88,7 +88,8 @@ def locate(
 
 def _misfit(text: str, start: int, end: int, quote: str | None, maps: dict[str, dict[int, int]]) -> str:
     there = {name: text[at[start] : at[end]] for name, at in maps.items() if start in at and end in at}
+    claim = f"[{start}, {end})" + ("" if quote is None else f" quotes {quote!r}, but")
     if not there:
-        return f"[{start}, {end}) is outside the text, which has {len(text)} code points, or cuts a character in two"
+        return f"{claim} is outside the text, which has {len(text)} code points, or cuts a character in two"
     surfaces = " or ".join(dict.fromkeys(map(repr, there.values())))
-    return f"[{start}, {end}) quotes {quote!r}, but the text there is {surfaces}, counted in {' or '.join(there)}"
+    return f"{claim} the text there is {surfaces}, counted in {' or '.join(there)}"
