@@ -68,6 +68,7 @@ def test_annotators_by_address_and_times_with_fractions(tmp_path: Path) -> None:
             "updated_at": "2026-01-01T10:00:00.5Z",
         },
         {"result": [], "completed_by": {"id": 2, "email": "b@example.org"}, "updated_at": "2026-01-01T10:00:00Z"},
+        {"result": [], "completed_by": 3, "created_at": "2025-12-01T10:00:00"},
         {"result": [], "was_cancelled": True, "updated_at": "2026-02-01T10:00:00Z"},
     ]
     path = one(tmp_path, annotations=versions)
@@ -184,6 +185,11 @@ def test_several_labels_tags_and_other_names(tmp_path: Path) -> None:
     assert len(label_studio.read(path)[0].spans) == 3
     with pytest.warns(UserWarning, match="1 labels of 'other'"):
         assert surfaces(label_studio.read(path, from_name="label")[0]) == [("زار", "LOC"), ("زار", "PER")]
+    record = {"id": 1, "text": "زار 😀 فاس", "annotation_id": 2, "label": [both["value"]], "other": [other["value"]]}
+    path.write_text(json.dumps([record]))
+    assert len(label_studio.read(path)[0].spans) == 3
+    with pytest.warns(UserWarning, match="1 labels of 'other'"):
+        assert len(label_studio.read(path, from_name="label")[0].spans) == 2
     document = Document("فاس", [Span(0, 3, "LOC")], "x")
     label_studio.write(path, [document], from_name="ner", to_name="article", key="body")
     with warnings.catch_warnings():

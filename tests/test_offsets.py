@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,6 +78,11 @@ def test_the_quoted_mention_decides(word: str, quote: str) -> None:
     assert locate(TEXT, [(*javascript(TEXT, *edges), quote)]) == [edges]
 
 
+def test_an_exact_quotation_outweighs_one_with_other_spaces() -> None:
+    assert locate("😀 ا ", [(2, 4, " ا")]) == [(1, 3)]
+    assert locate("😀 ا ", [(2, 4, "ا")]) == [(2, 4)]
+
+
 def test_mentions_that_fit_both_ways_go_with_the_others() -> None:
     text = "😀ااا فاس"
     unquoted = (2, 3, None)
@@ -96,11 +103,10 @@ def test_mentions_that_fit_both_ways_go_with_the_others() -> None:
         ([(0, 99, "فاس")], 0, "outside the text, which has 23 code points"),
         ([(0.0, 3, "x")], 0, "must be integers, not 0.0 and 3"),
         ([(True, 3, "x")], 0, "must be integers"),
+        ([(0, 3, 5)], 0, "must quote a string, not 5"),
     ],
 )
-def test_what_cannot_be_decided_is_refused(
-    mentions: list[tuple[int, int, str | None]], index: int, message: str
-) -> None:
+def test_what_cannot_be_decided_is_refused(mentions: list[tuple[Any, Any, Any]], index: int, message: str) -> None:
     with pytest.raises(OffsetError, match=message) as caught:
         locate(TEXT, mentions)
     assert caught.value.index == index

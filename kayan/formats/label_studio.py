@@ -57,7 +57,7 @@ def read(
     unread: Counter[str] = Counter()
     annotators: set[str] = set()
     bare = 0
-    for number, task in enumerate(_tasks(path, from_name), 1):
+    for number, task in enumerate(_tasks(path), 1):
         identity = _identity(task, number)
         where = f"task {task.get('id', number)}, article {identity!r}"
         try:
@@ -164,7 +164,7 @@ def config(types: Sequence[str], from_name: str = "label", to_name: str = "text"
     )
 
 
-def _tasks(path: Path, from_name: str | None) -> Iterator[dict[str, Any]]:
+def _tasks(path: Path) -> Iterator[dict[str, Any]]:
     """The tasks of the file in the shape of a full export."""
     try:
         tasks = json.loads(read_text(path))
@@ -182,7 +182,7 @@ def _tasks(path: Path, from_name: str | None) -> Iterator[dict[str, Any]]:
     # JSON_MIN has a record for each annotation of a task.
     whole: dict[Any, dict[str, Any]] = {}
     for number, record in enumerate(tasks, 1):
-        regions = {name: value for name, value in record.items() if _is_regions(value) and from_name in (None, name)}
+        regions = {name: value for name, value in record.items() if _is_regions(value)}
         data = {name: value for name, value in record.items() if name not in regions and name not in _RECORD_KEYS}
         identity = record.get("id", f"record {number}")
         task = whole.setdefault(str(identity), {"id": identity, "data": data, "annotations": []})

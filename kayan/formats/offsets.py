@@ -29,8 +29,8 @@ def points(text: str, counting: str) -> dict[int, int]:
     with its diacritics is one). Raises `ValueError` for another one, and ImportError where graphemes are asked for and the
     `regex` package is missing.
 
-    >>> points("😀َa", "utf-16"), points("😀َa", "graphemes")
-    ({0: 0, 2: 1, 3: 2, 4: 3}, {0: 0, 1: 2, 2: 3})
+    >>> points("😀 a", "utf-16")
+    {0: 0, 2: 1, 3: 2, 4: 3}
     """
     if counting not in COUNTINGS:
         raise ValueError(f"counting must be one of {', '.join(COUNTINGS)}, not {counting!r}")
@@ -48,16 +48,14 @@ def points(text: str, counting: str) -> dict[int, int]:
     return dict(enumerate(accumulate(map(len, pieces), initial=0)))
 
 
-def locate(
-    text: str, mentions: Sequence[tuple[Any, Any, str | None]], counting: str | None = None
-) -> list[tuple[int, int]]:
+def locate(text: str, mentions: Sequence[tuple[Any, Any, Any]], counting: str | None = None) -> list[tuple[int, int]]:
     """The half-open offsets in code points of `mentions`: their start and end as counted by another program, and their
-    surface as it quotes it (white space may differ), or None.
+    surface as it quotes it (white space may differ), or None; other values are refused.
 
     Where `counting` is None, offsets are code points where these fit what is quoted, else UTF-16 units. What fits both
     ways, as a mention without a quotation does, goes with those that fit one way only.
 
-    Raises `OffsetError` for a mention that fits neither way or, not quoted, fits both and nothing decides.
+    Raises `OffsetError` for a mention that is malformed or fits neither way, or is not quoted, fits both and nothing decides.
 
     >>> locate("😀 زار فاس", [(7, 10, "فاس")])
     [(6, 9)]
@@ -67,6 +65,8 @@ def locate(
     for index, (start, end, quote) in enumerate(mentions):
         if any(type(offset) is not int for offset in (start, end)):
             raise OffsetError(index, f"start and end must be integers, not {start!r} and {end!r}")
+        if not isinstance(quote, str | None):
+            raise OffsetError(index, f"[{start}, {end}) must quote a string, not {quote!r}")
         found = {name: (at[start], at[end]) for name, at in maps.items() if start in at and end in at}
         if quote is not None:
             exact = {name: edges for name, edges in found.items() if text[slice(*edges)] == quote}
