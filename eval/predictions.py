@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kayan.corpus import ENDINGS, load, rename
+from kayan.corpus import load, rename
+from kayan.formats.registry import ENDINGS
 from kayan.document import Document
 from kayan.formats import FormatError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,12 +20,20 @@ _COLOURS = ("bright_red", "bright_blue", "green", "magenta", "cyan", "yellow", "
 _ISOLATE, _POP = "\u2068", "\u2069"
 
 
+def _told(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """A warning in one line, without the place in the code: it is about the user's files."""
+    if issubclass(category, UserWarning):
+        click.echo(f"warning: {message}", err=True)
+
+
 class _Commands(click.Group):
     """Turns bad input into one line and exit status 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _told
+                return super().invoke(ctx)
         except (ValueError, TypeError, ImportError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 # The reader of a pipe left; without this Python complains at exit.
@@ -388,25 +397,31 @@ def _shares(text: str) -> dict[str, float]:
 
 
 @data.command()
-@click.argument("source", type=click.Path(dir_okay=False))
-@click.argument("target", type=click.Path(dir_okay=False))
+@click.argument("source", type=click.Path())
+@click.argument("target", type=click.Path())
+@click.option("--from", "read_as", help="Format of SOURCE, where its ending and first line do not tell.")
+@click.option("--to", "write_as", help="Format of TARGET, where its ending does not tell: doccano, webanno, brat, hf …")
 @_CORPUS
-def convert(source: str, target: str, corpus: str | None) -> None:
-    """Convert SOURCE to the format of TARGET's ending: .jsonl, or .conll for CoNLL with IOB2 tags."""
-    from kayan.formats import conll, jsonl
+def convert(source: str, target: str, read_as: str | None, write_as: str | None, corpus: str | None) -> None:
+    """Convert annotated articles from one format to another: jsonl, conll, label_studio (.json), doccano, brat, webanno,
+    spacy, hf, tables (.csv, .xlsx). What the target has no place for is told."""
+    from kayan.formats import registry
 
-    writers = {".jsonl": jsonl.write, ".conll": conll.write}
-    if Path(target).suffix not in writers:
-        raise ValueError(f"{target}: the ending must be one of {', '.join(writers)}")
-    documents = _load(source, corpus).documents
-    writers[Path(target).suffix](target, documents)
+    for option, name in (("--from", read_as), ("--to", write_as)):
+        if name not in (None, *registry.FORMATS):
+            raise ValueError(f"{option} must be one of {', '.join(registry.FORMATS)}, not {name!r}")
+    documents = _load(source, corpus, read_as).documents
+    registry.write(Path(target), documents, write_as)
     click.echo(f"{target}: {len(documents)} articles, {sum(len(document.spans) for document in documents)} mentions")
 
 
-def _load(file: str, corpus: str | None) -> Any:
-    from kayan.corpus import load, read_description
+def _load(file: str, corpus: str | None, format: str | None = None) -> Any:
+    from dataclasses import replace
 
-    return load(file, read_description(corpus) if corpus else None)
+    from kayan.corpus import Description, load, read_description
+
+    description = read_description(corpus) if corpus else Description()
+    return load(file, replace(description, format=format) if format else description)
 
 
 def _fail(error: object) -> NoReturn:

@@ -8,13 +8,14 @@ import json
 import random
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kayan.document import Document, Span
-from kayan.formats import FormatError, conll, jsonl, read_text
+from kayan.formats import FormatError, conll, read_text, registry
+from kayan.formats.registry import FORMATS
 from kayan.schema import Declaration, Schema, SchemaError
 from kayan.text import normalise
 from kayan.words import has_particle, words
@@ -26,11 +27,6 @@ SHINGLE = 8
 # Beyond so many articles that hold a run of words, it no longer leads to more pairs: a newspaper's standing last line
 # would pair everything with everything.
 _HOLDERS = 50
-_READERS: dict[str, Callable[[Path, Description], Sequence[tuple[Document, tuple[int, ...]]]]] = {
-    "jsonl": lambda path, _: jsonl.numbered(path),
-    "conll": lambda path, description: conll.numbered(path, group=description.group),
-}
-ENDINGS = {".jsonl": "jsonl", ".conll": "conll", ".txt": "conll", ".bio": "conll", ".iob": "conll", ".tsv": "conll"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Corpus:
 class Description:
     """How to read a corpus and what it annotates; see `Declaration` for the last four.
 
-    format: "jsonl" or "conll"; by the file's ending where None. group: sentences that make a document, for CoNLL files
+    format: a name of `kayan.formats.registry.FORMATS`; by the file's ending and first line where None. group: sentences that make a document, for CoNLL files
     without document marks. licence: as its owners state it, for model cards.
     """
 
@@ -83,8 +79,8 @@ class Description:
         for key in ("annotates", "counts_as", "labels"):
             if key in values and not _listed_strings(values[key], key):
                 raise ValueError(f"{where}: {key} has the wrong shape: {values[key]!r}")
-        if values.get("format") not in (None, *_READERS):
-            raise ValueError(f"{where}: format must be one of {', '.join(_READERS)}, not {values['format']!r}")
+        if values.get("format") not in (None, *FORMATS):
+            raise ValueError(f"{where}: format must be one of {', '.join(FORMATS)}, not {values['format']!r}")
         if not isinstance(values.get("group", 1), int) or values.get("group", 1) < 1:
             raise ValueError(f"{where}: group must be a number of sentences, at least 1, not {values['group']!r}")
         if not isinstance(values.get("proclitics", True), bool):
@@ -130,14 +126,21 @@ def load(path: str | Path, description: Description | None = None) -> Corpus:
     Raises `FormatError` for a file that cannot be read.
     """
     path, description = Path(path), description or Description()
-    format = description.format or ENDINGS.get(path.suffix.lower())
-    if format is None:
-        raise FormatError(path, None, f"its ending does not tell the format; known are {', '.join(ENDINGS)}")
-    found = _READERS[format](path, description)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = registry.read(path, description.format or registry.guess(path), description.group)
+    digest = _digest(path)
     renamed = tuple(rename(document, description.labels) for document, _ in found)
     lines = tuple(numbers for _, numbers in found)
     return Corpus(description.name or path.stem, renamed, description.declaration, description.licence, digest, lines)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of the files in a folder."""
+    if not path.is_dir():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    whole = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        whole.update(f"{file.relative_to(path).as_posix()}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return whole.hexdigest()
 
 
 def rename(document: Document, labels: Mapping[str, str | None]) -> Document:
