@@ -155,7 +155,8 @@ def test_two_processes_train_together(run_config: Path, tmp_path: Path) -> None:
         "-m",
         "torch.distributed.run",
         "--nproc-per-node=2",
-        "--master-port=29617",
+        "--standalone",  # on a free port
+        "--local-addr=localhost",
         "-m",
         "train",
     ]
