@@ -140,7 +140,7 @@ def examine(parts: Mapping[str, Corpus], schema: Schema | None = None) -> list[F
     odd-meta (meta["open"] lists no ranges), unknown-label, overlap, edge (a mention begins or ends with a space, an
     invisible character, punctuation that is not the name's own, or tatweel), inside-word (it begins or ends within a
     word and not behind particles), particle-inside (it begins with a particle, and the name stands marked elsewhere
-    without), orphan-tag (an I- tag that continues nothing, from CoNLL files).
+    without), orphan-tag (an I- or E- tag that continues nothing, from CoNLL files).
     Across articles: duplicate-id, duplicate-text (equal after light normalisation), near-duplicate (half of the shorter
     one's eight-word runs stand in both), other-type (the name has another type in nearly all its places), same-sentence
     (it stands twice with other mentions), likely-miss (unmarked, though marked in nearly all its other places; the
@@ -199,13 +199,12 @@ def _within(place: _Place, schema: Schema | None) -> Iterator[tuple[int, Finding
 def _orphans(place: _Place) -> Iterator[tuple[int, Finding]]:
     if not place.columns:
         return
-    tags, first = place.columns.tags, {first for first, _ in place.columns.sentences}
-    for i, ((a, b), tag) in enumerate(zip(place.columns.tokens, tags, strict=True)):
-        if tag.startswith("I-") and (i == 0 or i in first or tags[i - 1][1:] != tag[1:]):
-            span = Span(a, b, tag[2:], source=place.document.text)
-            # Where no mention begins there any more, it was mended after the columns were read.
-            if any(a <= other.start < b and other.label == span.label for other in place.document.spans):
-                yield place.found("orphan-tag", f"{tag} on {quoted(span.text)} continues nothing", span)
+    for i in sorted(place.columns.orphans):
+        a, b = place.columns.tokens[i]
+        span = Span(a, b, place.columns.tags[i][2:], source=place.document.text)
+        # Where no mention begins there any more, it was mended after the columns were read.
+        if any(a <= other.start < b and other.label == span.label for other in place.document.spans):
+            yield place.found("orphan-tag", f"the {span.label} tag of {quoted(span.text)} continues nothing", span)
 
 
 def _spans(place: _Place, schema: Schema | None) -> Iterator[tuple[int, Finding]]:

@@ -97,6 +97,17 @@ def test_orphan_tags_of_a_conll_file_are_found(tmp_path: Path) -> None:
     assert "فاس" in findings[0].message
 
 
+def test_an_i_behind_the_end_of_a_mention_is_an_orphan(tmp_path: Path) -> None:
+    rows = "زار O\nزيد S-PER\nعمر I-PER\nثم O\nكريم B-PER\nالوزاني E-PER\nسعيد E-PER\n"
+    (tmp_path / "a.conll").write_text(rows, encoding="utf-8")
+    corpus = load(tmp_path / "a.conll")
+    found = examine({"a.conll": corpus})
+    assert [(finding.rule, finding.line, finding.span and finding.span.text) for finding in found] == [
+        ("orphan-tag", 3, "عمر"),
+        ("orphan-tag", 7, "سعيد"),
+    ]
+
+
 def test_a_file_made_of_conll_is_read_by_its_own_lines_and_mentions(tmp_path: Path) -> None:
     (tmp_path / "a.conll").write_text("# id = x\nأحمد B-PER\nفي O\n\nفاس I-LOC\nثم O\n", encoding="utf-8")
     [document] = load(tmp_path / "a.conll").documents
@@ -107,7 +118,7 @@ def test_a_file_made_of_conll_is_read_by_its_own_lines_and_mentions(tmp_path: Pa
     assert check([document.with_spans(document.spans[:1])]) == []
 
 
-@pytest.mark.parametrize("key", ["lines", "tags", "tokens", "sentences"])
+@pytest.mark.parametrize("key", ["lines", "tags", "tokens", "sentences", "orphans"])
 @pytest.mark.parametrize("value", [None, 12, [1, 2], ["I-PER"], "sport"])
 def test_metadata_of_others_breaks_nothing(key: str, value: object) -> None:
     document = Document("في فاس ", [Span(3, 7, "LOC")], "x", {key: value})
