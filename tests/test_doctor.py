@@ -2,13 +2,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kayan import Document, Schema, Span
 from kayan.corpus import Corpus, load, near_duplicates
-from kayan.doctor import Finding, check, examine, named, shift
+from kayan.doctor import Finding, check, examine, named, particle_cuts, shift
 from kayan.formats import jsonl
 from kayan.page import findings_page
 from kayan.schema import Declaration
+from kayan.text import normalise
 from tests.conftest import TYPES, marked
 
 LONG = "أعلنت وزارة الصحة أمس عن فتح مركز جديد في المدينة يستقبل المرضى كل يوم من الصباح إلى المساء"
@@ -162,6 +165,34 @@ def fixed(finding: Finding) -> tuple[str, str, str]:
 def test_fixes_within_an_article(document: Document, mended: tuple[str, str, str]) -> None:
     [finding] = check([document])
     assert fixed(finding) == mended
+
+
+def test_letters_drawn_in_one_position_are_particles_too() -> None:
+    # «بمراكش» and «من كسلا» of old typesetting: presentation forms, the last with a ligature of two letters.
+    whole, kassala = "ﺑﻤﺮﺍﻛﺶ", "ﻣﻦ [LOC ﻛﺴﻼ]"
+    assert rules(marked(f"في ﺑ[LOC {whole[1:]}]")) == []
+    [finding] = check([marked(f"عاد {whole[:2]}[LOC {whole[2:]}]")])
+    assert (finding.rule, fixed(finding)) == ("inside-word", ("replace", "LOC", whole[1:]))
+    often = [marked(f"{i} في [LOC مراكش] ثم [LOC سلا]", str(i)) for i in range(8)]
+    finding = only([*often, marked(f"عاد [LOC {whole}]", "x")], "particle-inside")
+    assert fixed(finding) == ("replace", "LOC", whole[1:])
+    finding = only([*often, Document(f"عاد {whole}", id="x")], "likely-miss")
+    assert fixed(finding) == ("add", "LOC", whole[1:])
+    assert rules(*often, marked(kassala, "x")) == []
+
+
+def test_a_mention_may_not_begin_within_a_ligature() -> None:
+    # «ﻼ» is two letters: behind «ب» and «ل» nothing can begin.
+    often = [marked(f"{i} في [LOC اهاي]", str(i)) for i in range(5)]
+    assert rules(*often, Document("عاد ﺑﻼﻫﺎﻱ", id="x")) == []
+
+
+@given(st.text("وفبلكامرشﺑﻟﻼﻻﻣﷲَـ\u200f", max_size=9))
+def test_what_a_particle_leaves_is_the_rest_of_the_letters(word: str) -> None:
+    plain, pairs = normalise(word).text, particle_cuts(word)
+    assert pairs[0] == (0, 0)
+    for count, offset in pairs[1:]:
+        assert (normalise(word[:offset]).text, normalise(word[offset:]).text) == (plain[:count], plain[count:])
 
 
 def test_all_findings_of_a_mention_propose_the_same() -> None:
