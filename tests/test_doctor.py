@@ -1,15 +1,17 @@
+import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kayan import Document, Schema, Span
 from kayan.corpus import Corpus, load, near_duplicates
 from kayan.doctor import Finding, check, examine, named, particle_cuts, shift
 from kayan.formats import jsonl
-from kayan.page import findings_page
+from kayan.page import AROUND, LONGEST, around, findings_page
 from kayan.schema import Declaration
 from kayan.text import normalise
 from tests.conftest import TYPES, marked
@@ -363,3 +365,47 @@ def test_the_page_isolates_names_with_an_apostrophe_and_marks_what_is_to_go() ->
     assert 'LOC «<bdi lang="ar">كوت د&#x27;إيفوار</bdi>» [9, 21) overlaps «<bdi lang="ar">دولة كوت</bdi>»' in page
     assert "زار <mark>دولة كوت</mark> د" in page
     assert 'role="status"' in page
+
+
+def excerpt(document: Document) -> str:
+    """What the page shows of the text around the first mention, as plain text."""
+    page = findings_page({"": Corpus("", (document,))}, [Finding("edge", "x", "m", document.spans[0])])
+    [shown] = re.findall(r'<p class="text"[^>]*>(.*?)</p>', page, re.DOTALL)
+    return unescape(re.sub(r"</?(?:mark|ins)>", "", shown))
+
+
+def test_the_page_shows_whole_words_around_a_mention() -> None:
+    shown = excerpt(marked(f"{LONG} في [LOC فاس] {LONG}"))
+    before, after = shown.split(" في فاس ")
+    assert (before[0], after[-1]) == ("…", "…")
+    assert LONG.endswith(f" {before[1:]}")
+    assert LONG.startswith(f"{after[:-1]} ")
+    assert AROUND - 10 < len(f"{before[1:]} في ") <= AROUND
+
+
+def test_the_page_says_that_text_is_left_out_only_where_some_is() -> None:
+    for text in ("زار [LOC فاس] أمس", "\n" * 200 + "زار [LOC فاس] أمس" + " " * 200):
+        assert excerpt(marked(text)).strip() == "زار فاس أمس"
+    assert excerpt(marked(f"{LONG}، {LONG} [LOC فاس]")).endswith(" فاس")
+    # A mention that is far too long is cut, too.
+    shown = excerpt(marked(f"قال [ORG {LONG * 9}] أمس"))
+    assert LONGEST < len(shown) <= len("قال …") + LONGEST + AROUND
+    assert f"قال {LONG * 9}".startswith(f"{shown.removesuffix('…')} ")
+
+
+words_and_spaces = st.lists(
+    st.sampled_from(["زار", "فاس،", "«الأهرام»", " ", " ", " ", "\n", "\u200f", "ك" * 60]), max_size=60
+).map("".join)
+
+
+@given(words_and_spaces, words_and_spaces.filter(bool), words_and_spaces)
+@example("ك" * AROUND + " ", " ", " " + "ك" * AROUND)
+def test_an_excerpt_cuts_no_word_but_one_longer_than_itself(before: str, name: str, after: str) -> None:
+    text, start, end = before + name + after, len(before), len(before + name)
+    first, last = around(text, start, end)
+    assert max(0, start - AROUND) <= first <= start < end <= last <= end + AROUND
+    assert not re.search(r"\S", text[first - 1 : first]) or not re.search(r"\s", text[first:start])
+    assert not re.search(r"\S", text[last : last + 1]) or not re.search(r"\s", text[end:last])
+    # What could be shown besides is the rest of one word.
+    assert len(text[max(0, start - AROUND) : first].split()) <= 1
+    assert len(text[last : end + AROUND].split()) <= 1
