@@ -13,6 +13,7 @@ from kayan.document import Span
 
 # Characters shown on either side of a mention at most, and of the mention itself.
 AROUND, LONGEST = 90, 300
+_ARABIC = re.compile("[\u0620-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc]")
 
 _STYLE = """\
 :root { color-scheme: light dark; --line: #8886; --mark: #ffd54a; --fix: #7fd18b; }
@@ -88,16 +89,22 @@ def _item(finding: Finding) -> str:
 
 
 def _told(message: str) -> str:
-    """The message, with the Arabic that it quotes kept from turning the line around."""
+    """The message, with the Arabic that it quotes or names kept from turning the line around."""
     plain, *pieces = re.split(r"'((?:[^'\\]|\\.)*)'", message)  # as `kayan.doctor.quoted` writes them
-    told = [escape(plain)]
+    told = [_plain(plain)]
     for name, plain in zip(pieces[::2], pieces[1::2], strict=True):
-        told += ["«", _isolated(name.replace("\\'", "'")), "»", escape(plain)]
+        told += ["«", _isolated(name.replace("\\'", "'")), "»", _plain(plain)]
     return "".join(told)
 
 
+def _plain(text: str) -> str:
+    """What no quotation marks enclose: a word of Arabic in it is a type or in the name of a file."""
+    pieces = re.split(r"([\s'():]+)", text)
+    return "".join(_isolated(piece) if _ARABIC.search(piece) else escape(piece) for piece in pieces)
+
+
 def _isolated(text: str) -> str:
-    language = ' lang="ar"' if re.search("[\u0620-\u06ff]", text) else ""
+    language = ' lang="ar"' if _ARABIC.search(text) else ""
     return f"<bdi{language}>{escape(text)}</bdi>"
 
 

@@ -367,6 +367,14 @@ def test_the_page_isolates_names_with_an_apostrophe_and_marks_what_is_to_go() ->
     assert 'role="status"' in page
 
 
+def test_the_page_isolates_arabic_types_and_files_too() -> None:
+    one, two = (Corpus("", (marked("في [مكان ﻓﺎﺱ ]", name),)) for name in "ab")
+    parts = {"خبر<1>": one, "b": two}
+    page = findings_page(parts, examine(parts))
+    assert '<p dir="ltr"><bdi lang="ar">مكان</bdi> «<bdi lang="ar">ﻓﺎﺱ </bdi>» [3, 7) begins' in page
+    assert 'of article «<bdi>a</bdi>» (<bdi lang="ar">خبر&lt;1&gt;</bdi>)' in page
+
+
 def excerpt(document: Document) -> str:
     """What the page shows of the text around the first mention, as plain text."""
     page = findings_page({"": Corpus("", (document,))}, [Finding("edge", "x", "m", document.spans[0])])
