@@ -12,8 +12,9 @@ from eval.cost import load as load_tagger
 from eval.errors import components
 from eval.page import brief, browsed, read_texts, render, svg
 from eval.predictions import is_predictions
-from eval.report import evaluate, given, sides
+from eval.report import aligned, evaluate, given, sides
 from eval.significance import SAMPLES, differences
+from kayan.cli import isolated
 from kayan.corpus import Corpus, Description, load
 from kayan.document import Document
 from kayan.formats import jsonl, replacing
@@ -180,15 +181,11 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def terminal(report: Mapping[str, Any]) -> str:
     """The comparison as plain text."""
-    parts = _columns(matrix(report))
+    parts = aligned(matrix(report))
     for result in report["data"]:
-        parts += [f"\n{result['data']}: against {report['systems'][0]}", *_columns(verdicts(result))]
+        against = f"{isolated(result['data'])}: against {isolated(report['systems'][0])}"
+        parts += [f"\n{against}", *aligned(verdicts(result))]
     return "\n".join(parts)
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
 
 
 def page(

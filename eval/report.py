@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from eval.errors import NONE, classify, confusion, tally
 from eval.page import page
 from eval.predictions import is_predictions, read
 from eval.slices import slices
+from kayan.cli import isolated
 from kayan.corpus import Corpus, Description, check_labels, comparable, load
 from kayan.document import Document
 from kayan.encoding import Unreachable
@@ -252,8 +253,8 @@ def rows(result: Mapping[str, Any]) -> list[list[str]]:
     return table
 
 
-def notes(result: Mapping[str, Any]) -> list[str]:
-    """What stands under the table, a line each."""
+def notes(result: Mapping[str, Any], shown: Callable[[str], str] = str) -> list[str]:
+    """What stands under the table, a line each, names of articles and mentions as `shown` gives them."""
     low, high = result["character_span_strict"]["micro"]["f1_interval_95"]
     strict, default, particles = result["seqeval_strict"], result["seqeval_default"], result["proclitic"]
     lost = result["unreachable_gold"]
@@ -271,7 +272,7 @@ def notes(result: Mapping[str, Any]) -> list[str]:
         )
     lines.append(f"particles: {result['particles']}")
     gold = result["character_span_strict"]["micro"]["gold"]
-    examples = "; ".join(f"{item['mention']} ({item['article']}: {item['reason']})" for item in lost[:3])
+    examples = "; ".join(f"{shown(item['mention'])} ({shown(item['article'])}: {item['reason']})" for item in lost[:3])
     lines.append(f"unreachable gold: {len(lost)} of {gold}" + (f": {examples}" if lost else ""))
     for name, figures in result.get("robustness", {}).items():
         if name != "unchanged":
@@ -283,15 +284,20 @@ def notes(result: Mapping[str, Any]) -> list[str]:
 
 def terminal(report: Mapping[str, Any]) -> str:
     """The report as plain text."""
-    parts = [f"checkpoint {report['checkpoint']}"]
+    parts = [f"checkpoint {isolated(report['checkpoint'])}"]
     for result in report["data"]:
-        table = rows(result)
-        widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-        parts.append(f"\n{result['data']}: character-strict spans")
-        parts += ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
-        parts += [f"  {line}" for line in notes(result)]
+        parts += [f"\n{isolated(result['data'])}: character-strict spans", *aligned(rows(result))]
+        parts += [f"  {line}" for line in notes(result, isolated)]
     parts += [cost_line(report["cost"])] if "cost" in report else []
     return "\n".join(parts)
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table for a terminal, each cell at the right of its column."""
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    # Padded outside the isolate, which would put the spaces on its own other side.
+    padded = ([" " * (n - len(cell)) + isolated(cell) for cell, n in zip(row, widths, strict=True)] for row in table)
+    return ["  ".join(row) for row in padded]
 
 
 def cost_line(cost: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kayan.corpus import comparable
+from kayan.doctor import quoted
 from kayan.document import Document, Span
 from kayan.schema import Declaration
 from kayan.scoring import Match, SpanScorer, bootstrap, match_boundary, match_strict, match_type
@@ -26,8 +27,10 @@ class Disagreement:
     second: Span | None
 
     def __str__(self) -> str:
-        sides = (f"{s.label} {s.text!r} [{s.start}, {s.end})" if s else "nothing" for s in (self.first, self.second))
-        return f"article {self.article!r}: {self.kind}: {' / '.join(sides)}"
+        sides = (
+            f"{s.label} {quoted(s.text)} [{s.start}, {s.end})" if s else "nothing" for s in (self.first, self.second)
+        )
+        return f"article {quoted(self.article)}: {self.kind}: {' / '.join(sides)}"
 
     def to_dict(self) -> dict[str, Any]:
         first, second = (span and span.to_dict() for span in (self.first, self.second))

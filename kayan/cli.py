@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 # Readable on dark and light backgrounds; a type beyond the list starts over.
 _COLOURS = ("bright_red", "bright_blue", "green", "magenta", "cyan", "yellow", "bright_green", "bright_magenta")
 _ISOLATE, _POP = "\u2068", "\u2069"
+# What `kayan.doctor.quoted` writes, or a word: a label, a path without its line number.
+_UNIT = re.compile(r"'(?:[^'\\]|\\.)*'|[^\s'():]+")
 
 
 def _told(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -251,6 +255,22 @@ def data() -> None:
     """Look at and convert annotated corpora."""
 
 
+def isolated(text: str) -> str:
+    """The text for a line in a terminal: a unit of its own direction (Unicode bidi) where it holds Arabic, since digits
+    behind Arabic letters are Arabic numbers (UAX #9, W2), which turn brackets and columns around them.
+
+    >>> isolated("فاس") == "\\u2068فاس\\u2069", isolated("LOC")
+    (True, 'LOC')
+    """
+    turns = any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
+    return f"{_ISOLATE}{text}{_POP}" if turns else text
+
+
+def _line(message: object) -> str:
+    """A message for the terminal, with what it quotes and names isolated."""
+    return _UNIT.sub(lambda unit: isolated(unit[0]), str(message))
+
+
 _CORPUS = click.option(
     "--corpus", type=click.Path(dir_okay=False), help="YAML file that says how to read it and what it annotates."
 )
@@ -285,7 +305,7 @@ def check(files: tuple[str, ...], types: str | None, page: str | None, as_json: 
         click.echo(json.dumps([finding.to_dict() for finding in findings], ensure_ascii=False, indent=1))
     else:
         for finding in findings:
-            click.echo(str(finding))
+            click.echo(_line(finding))
         articles = sum(len(part) for part in parts.values())
         mentions = sum(len(document.spans) for part in parts.values() for document in part.documents)
         rules = ", ".join(f"{rule} {count}" for rule, count in doctor.summary(findings).items())
@@ -313,7 +333,7 @@ def agree(first: str, second: str, as_json: bool, corpus: str | None) -> None:
         click.echo(json.dumps(figures, ensure_ascii=False, indent=1))
         return
     for one in result.disagreements:
-        click.echo(str(one))
+        click.echo(_line(one))
     if not figures["types"]:
         click.echo(f"{figures['articles']} articles, neither marks anything")
         return
@@ -325,7 +345,7 @@ def agree(first: str, second: str, as_json: bool, corpus: str | None) -> None:
     )
     for name, row in figures["types"].items():
         click.echo(
-            f"  {name:<6} {row['first']:>5} / {row['second']:<5} span-F1 {row['span_f1']:.3f}, "
+            f"  {isolated(name)}{' ' * (6 - len(name))} {row['first']:>5} / {row['second']:<5} span-F1 {row['span_f1']:.3f}, "
             f"boundary-lenient {row['boundary_lenient_f1']:.3f}"
         )
 

@@ -20,7 +20,7 @@ from kayan.formats import conll
 from kayan.schema import Declaration, Schema
 from kayan.scoring import holm
 from kayan.text import normalise
-from kayan.words import PAIRS, governs, is_open, particle_candidates, particle_count, particle_end, sentences, words
+from kayan.words import PAIRS, governs, is_open, particle_candidates, particle_end, sentences, words
 
 _ODD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 # Punctuation that a name may begin or end with: «Yahoo!», «أين المفر؟», «#وسم», «5%».
@@ -119,7 +119,7 @@ class _Place:
         """Whether the word at `start` follows a free preposition, so that no particle is attached to it."""
         i = bisect_left(self.words, start, key=lambda word: word[0]) - 1
         text = self.document.text
-        return i >= 0 and governs(text[slice(*self.words[i])]) and text[self.words[i][1] : start].isspace()
+        return i >= 0 and governs(_light(text[slice(*self.words[i])])) and text[self.words[i][1] : start].isspace()
 
     def between(self, start: int, end: int) -> list[Span]:
         """The mentions within the range."""
@@ -140,7 +140,7 @@ def examine(parts: Mapping[str, Corpus], schema: Schema | None = None) -> list[F
     odd-meta (meta["open"] lists no ranges), unknown-label, overlap, edge (a mention begins or ends with a space, an
     invisible character, punctuation that is not the name's own, or tatweel), inside-word (it begins or ends within a
     word and not behind particles), particle-inside (it begins with a particle, and the name stands marked elsewhere
-    without), orphan-tag (an I- tag that continues nothing, from CoNLL files).
+    without), orphan-tag (an I- or E- tag that continues nothing, from CoNLL files).
     Across articles: duplicate-id, duplicate-text (equal after light normalisation), near-duplicate (half of the shorter
     one's eight-word runs stand in both), other-type (the name has another type in nearly all its places), same-sentence
     (it stands twice with other mentions), likely-miss (unmarked, though marked in nearly all its other places; the
@@ -199,13 +199,12 @@ def _within(place: _Place, schema: Schema | None) -> Iterator[tuple[int, Finding
 def _orphans(place: _Place) -> Iterator[tuple[int, Finding]]:
     if not place.columns:
         return
-    tags, first = place.columns.tags, {first for first, _ in place.columns.sentences}
-    for i, ((a, b), tag) in enumerate(zip(place.columns.tokens, tags, strict=True)):
-        if tag.startswith("I-") and (i == 0 or i in first or tags[i - 1][1:] != tag[1:]):
-            span = Span(a, b, tag[2:], source=place.document.text)
-            # Where no mention begins there any more, it was mended after the columns were read.
-            if any(a <= other.start < b and other.label == span.label for other in place.document.spans):
-                yield place.found("orphan-tag", f"{tag} on {quoted(span.text)} continues nothing", span)
+    for i in sorted(place.columns.orphans):
+        a, b = place.columns.tokens[i]
+        span = Span(a, b, place.columns.tags[i][2:], source=place.document.text)
+        # Where no mention begins there any more, it was mended after the columns were read.
+        if any(a <= other.start < b and other.label == span.label for other in place.document.spans):
+            yield place.found("orphan-tag", f"the {span.label} tag of {quoted(span.text)} continues nothing", span)
 
 
 def _spans(place: _Place, schema: Schema | None) -> Iterator[tuple[int, Finding]]:
@@ -247,7 +246,7 @@ def _cut_word(place: _Place, offset: int, side: int) -> tuple[int, int] | None:
     if not word or offset in place.token_edges[side]:
         return None
     if side == 0:
-        return word if particle_count(text[slice(*word)], offset - word[0]) is None else None
+        return None if offset - word[0] in dict(particle_cuts(text[slice(*word)])).values() else word
     # A tatweel behind the name is no part of it.
     return word if text[offset : word[1]].strip("ـ") else None
 
@@ -256,8 +255,8 @@ def _start(place: _Place, word: tuple[int, int], offset: int) -> int | None:
     """Where a mention that cuts `word` at `offset` should begin: behind its particle, or with it where it can bear none;
     None where that cannot be told."""
     written = place.document.text[slice(*word)]
-    counts = [] if place.governed(word[0]) else particle_candidates(written)[1:]
-    cuts = [end for count in counts if (end := word[0] + particle_end(written, count)) < offset]
+    particles = [] if place.governed(word[0]) else particle_cuts(written)[1:]
+    cuts = [word[0] + end for _, end in particles if word[0] + end < offset]
     return word[0] if not cuts else cuts[0] if len(cuts) == 1 else None
 
 
@@ -338,6 +337,19 @@ def _light(word: str) -> str:
 
 
 @lru_cache(1 << 16)
+def particle_cuts(word: str) -> tuple[tuple[int, int], ...]:
+    """Where in a written word a mention may begin: the letters before it, which could be particles, and its offset. Letters
+    drawn in one position are the ones that they show; none begins within a ligature.
+
+    >>> particle_cuts("وبـالرباط"), particle_cuts("ﺑﻼﻫﺎﻱ")
+    (((0, 0), (1, 1), (2, 3)), ((0, 0), (1, 1)))
+    """
+    view = normalise(word)
+    ends = [(count, particle_end(view.text, count)) for count in particle_candidates(view.text)[1:]]
+    return (0, 0), *((count, int(view.starts[i])) for count, i in ends if view.starts[i - 1] < view.starts[i])
+
+
+@lru_cache(1 << 16)
 def _key(text: str) -> tuple[str, ...]:
     """A name's words in light spelling."""
     plain = normalise(text).text
@@ -372,8 +384,8 @@ def _particles(
         for span in place.document.spans:
             key = _key(span.text)
             first = span.text.split()[0] if key and key not in whole else ""
-            for count in particle_candidates(first)[1:]:
-                bare = replace(span, start=span.start + particle_end(span.text, count))
+            for _, end in particle_cuts(first)[1:]:
+                bare = replace(span, start=span.start + span.text.index(first) + end)
                 known = labels.get(_key(bare.text), Counter())[span.label]
                 if known >= KNOWN and known >= 4 * labels[key].total():
                     message = f"{_shown(span)}: {quoted(bare.text)} is marked {known} times elsewhere"
@@ -398,12 +410,12 @@ def _misses(places: Sequence[_Place], labels: Mapping[tuple[str, ...], Counter[s
             # Inside a longer name that is missing already.
             if pieces[i][0] < until:
                 continue
-            for count in particle_candidates(word)[: 1 if place.governed(pieces[i][0]) else None]:
+            for count, end in particle_cuts(text[slice(*pieces[i])])[: 1 if place.governed(pieces[i][0]) else None]:
                 keys = [key for key in starts.get(word[count:], ()) if tuple(plain[i + 1 : i + len(key)]) == key[1:]]
                 if not keys:
                     continue
                 key = max(keys, key=len)
-                a = pieces[i][0] + particle_end(text[slice(*pieces[i])], count)
+                a = pieces[i][0] + end
                 b = pieces[i + len(key) - 1][1]
                 if not any(taken[a:b]):
                     until = b

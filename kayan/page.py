@@ -11,8 +11,9 @@ from kayan.corpus import Corpus
 from kayan.doctor import Finding, Fix, summary
 from kayan.document import Span
 
-# Characters shown on either side of a mention.
-AROUND = 90
+# Characters shown on either side of a mention at most, and of the mention itself.
+AROUND, LONGEST = 90, 300
+_ARABIC = re.compile("[\u0620-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc]")
 
 _STYLE = """\
 :root { color-scheme: light dark; --line: #8886; --mark: #ffd54a; --fix: #7fd18b; }
@@ -47,7 +48,7 @@ form.addEventListener("input", () => {
 
 
 def findings_page(parts: Mapping[str, Corpus], findings: Sequence[Finding]) -> str:
-    """An HTML page of the findings, each with the text around it, the mention marked and the proposed fix; filtered by
+    """An HTML page of the findings, each with some words around it, the mention marked and the proposed fix; filtered by
     rule, file and text. Texts of articles are escaped."""
     rules = summary(findings)
     options = "".join(f'<option value="{escape(rule)}">{escape(rule)} ({n})</option>' for rule, n in rules.items())
@@ -88,16 +89,22 @@ def _item(finding: Finding) -> str:
 
 
 def _told(message: str) -> str:
-    """The message, with the Arabic that it quotes kept from turning the line around."""
+    """The message, with the Arabic that it quotes or names kept from turning the line around."""
     plain, *pieces = re.split(r"'((?:[^'\\]|\\.)*)'", message)  # as `kayan.doctor.quoted` writes them
-    told = [escape(plain)]
+    told = [_plain(plain)]
     for name, plain in zip(pieces[::2], pieces[1::2], strict=True):
-        told += ["«", _isolated(name.replace("\\'", "'")), "»", escape(plain)]
+        told += ["«", _isolated(name.replace("\\'", "'")), "»", _plain(plain)]
     return "".join(told)
 
 
+def _plain(text: str) -> str:
+    """What no quotation marks enclose: a word of Arabic in it is a type or in the name of a file."""
+    pieces = re.split(r"([\s'():]+)", text)
+    return "".join(_isolated(piece) if _ARABIC.search(piece) else escape(piece) for piece in pieces)
+
+
 def _isolated(text: str) -> str:
-    language = ' lang="ar"' if re.search("[\u0620-\u06ff]", text) else ""
+    language = ' lang="ar"' if _ARABIC.search(text) else ""
     return f"<bdi{language}>{escape(text)}</bdi>"
 
 
@@ -107,15 +114,27 @@ def _shown(span: Span, proposed: Fix | None) -> str:
     if proposed and proposed.action == "remove":
         span, proposed = proposed.span, None
     fix = proposed.span if proposed else None
-    first = max(0, min(span.start, fix.start if fix else span.start) - AROUND)
-    last = min(len(text), min(max(span.end, fix.end if fix else span.end), span.start + 300) + AROUND)
+    start, end = (min(span.start, fix.start), max(span.end, fix.end)) if fix else (span.start, span.end)
+    first, last = around(text, start, min(end, start + LONGEST))
     edges = sorted({first, last, *(e for s in (span, fix) if s for e in (s.start, s.end) if first < e < last)})
     pieces = []
     for a, b in pairwise(edges):
         piece = escape(text[a:b])
         inside = fix and fix.start <= a and b <= fix.end
         pieces.append(f"<ins>{piece}</ins>" if inside else f"<mark>{piece}</mark>" if _within(span, a, b) else piece)
-    return f'<p class="text" dir="rtl" lang="ar">{"…" * (first > 0)}{"".join(pieces)}{"…" * (last < len(text))}</p>'
+    before, after = ("…" if cut.strip() else "" for cut in (text[:first], text[last:]))
+    return f'<p class="text" dir="rtl" lang="ar">{before}{"".join(pieces)}{after}</p>'
+
+
+def around(text: str, start: int, end: int) -> tuple[int, int]:
+    """Where the excerpt around the non-empty `[start, end)` begins and ends (code points): `AROUND` characters away at
+    most, between words, unless one word fills all of that."""
+    first, last = max(0, start - AROUND), min(len(text), end + AROUND)
+    if first and (space := re.compile(r"(?<=\s)\s*").search(text, first, start)):
+        first = space.end()
+    if last < len(text) and (whole := re.compile(r".*(?=\s)", re.DOTALL).match(text, end, last + 1)):
+        last = end + len(whole[0].rstrip())
+    return first, last
 
 
 def _within(span: Span, a: int, b: int) -> bool:

@@ -40,6 +40,8 @@ def test_each_disagreement_has_one_kind() -> None:
         ("only-first", "طنجة", None),
     ]
     assert str(found[1]) == "article 'a': type: PER 'كريم' [4, 8) / ORG 'كريم' [4, 8)"
+    [told] = map(str, disagreements(marked("في [LOC كوت د'إيفوار]"), marked("في كوت د'إيفوار")))
+    assert told == r"article 'a': only-first: LOC 'كوت د\'إيفوار' [3, 15) / nothing"
 
 
 def test_figures_by_hand() -> None:

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from kayan.cli import main
-from kayan.document import Document
+from kayan.document import Document, Span
 from kayan.formats import conll, jsonl
 
 
@@ -113,7 +113,7 @@ def test_data_agree(tmp_path: Path, corpus_file: Path, articles: list[Document])
     jsonl.write(tmp_path / "b.jsonl", [articles[0].with_spans(articles[0].spans[1:]), *articles[1:]])
     code, shown = call("data", "agree", str(corpus_file), str(tmp_path / "b.jsonl"))
     assert code == 0
-    assert "article 'tiny-0': only-first: PER 'كريم الوزاني' [4, 16) / nothing" in shown
+    assert "article 'tiny-0': only-first: PER \u2068'كريم الوزاني'\u2069 [4, 16) / nothing" in shown
     assert "6 articles, 1 disagreements\nspan-F1 0.981" in shown
     code, shown = call("data", "agree", str(corpus_file), str(tmp_path / "b.jsonl"), "--json")
     assert json.loads(shown)["disagreements"][0]["kind"] == "only-first"
@@ -121,6 +121,34 @@ def test_data_agree(tmp_path: Path, corpus_file: Path, articles: list[Document])
     assert call("data", "agree", *[str(tmp_path / "c.jsonl")] * 2) == (0, "1 articles, neither marks anything\n")
     jsonl.write(tmp_path / "b.jsonl", articles[1:])
     assert call("data", "agree", str(corpus_file), str(tmp_path / "b.jsonl"))[0] == 2
+
+
+def test_arabic_in_a_line_for_the_terminal_turns_none_of_its_numbers(tmp_path: Path) -> None:
+    text = "قال زيد  في كوت د'إيفوار (الساحل)"
+    place = Span(text.index("كوت"), text.index(" (") + 2, "مكان")
+    one, other, page = (tmp_path / name for name in ("أخبار.jsonl", "b.jsonl", "page.html"))
+    jsonl.write(one, [Document(text, [Span(4, 8, "شخص"), place], "خبر"), Document(text, (), "y")])
+    jsonl.write(other, [Document(text, [place], "خبر"), Document(text, (), "y")])
+    code, shown = call("data", "check", str(one), "--page", str(page))
+    assert code == 1
+    start, what = (
+        f"\u2068{one}\u2069:1: edge: article \u2068'خبر'\u2069: ",
+        "begins or ends with a space, a quotation mark",
+    )
+    first, second, *_ = shown.splitlines()
+    assert first.startswith(f"{start}\u2068شخص\u2069 \u2068'زيد '\u2069 [4, 8) {what}")
+    assert first.endswith("; make it \u2068شخص\u2069 \u2068'زيد'\u2069 [4, 7)")
+    assert second.startswith(f"{start}\u2068مكان\u2069 \u2068'كوت د\\'إيفوار ('\u2069 [12, 26) {what}")
+    assert second.endswith("; make it \u2068مكان\u2069 \u2068'كوت د\\'إيفوار'\u2069 [12, 24)")
+    assert f"article 'y': the text is that of article \u2068'خبر'\u2069 (\u2068{one}\u2069:1)" in shown
+    _, shown = call("data", "agree", str(one), str(other))
+    lines = shown.splitlines()
+    assert lines[0] == "article \u2068'خبر'\u2069: only-first: \u2068شخص\u2069 \u2068'زيد '\u2069 [4, 8) / nothing"
+    assert lines[-2].startswith("  \u2068شخص\u2069        1 / 0     span-F1 0.000")
+    # Files keep the text as it is.
+    for command in (("check", str(one), "--json"), ("agree", str(one), str(other), "--json")):
+        assert "\u2068" not in call("data", *command)[1]
+    assert "\u2068" not in page.read_text(encoding="utf-8")
 
 
 def test_data_stats(corpus_file: Path) -> None:

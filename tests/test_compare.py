@@ -8,7 +8,7 @@ pytest.importorskip("torch")
 pytest.importorskip("jinja2")
 
 from eval.__main__ import compare
-from eval.compare import OUTCOMES, outcomes, short
+from eval.compare import OUTCOMES, outcomes, run, short, terminal
 from kayan.document import Document, Span
 from kayan.formats import jsonl
 from tests.conftest import marked
@@ -64,6 +64,19 @@ def test_the_command_says_which_is_better(files: dict[str, str], tmp_path: Path,
     assert set(data["kinds"]) == set(OUTCOMES)
     assert [side[1] for side in data["sides"][1:]] == ["first.jsonl", "second.jsonl"]
     assert (tmp_path / "out" / "compare.md").read_text(encoding="utf-8").count("| second.jsonl |") >= 3
+
+
+def test_arabic_in_the_terminal_turns_none_of_its_numbers(tmp_path: Path) -> None:
+    gold, first, second = (tmp_path / f"{name}.jsonl" for name in ("أخبار", "a", "نظام"))
+    for path in (gold, first, second):
+        jsonl.write(path, [Document("زار زيد فاس", [Span(4, 7, "شخص")], "x")])
+    report = run([str(first), str(second)], [str(gold)], [None], str(tmp_path / "out"), samples=50)
+    shown = terminal(report).splitlines()
+    assert shown[0].startswith("    system                \u2068أخبار\u2069  million parameters")
+    assert shown[2].startswith("\u2068نظام.jsonl\u2069  1.000 (1.000–1.000)")
+    assert shown[4] == f"\u2068{gold}\u2069: against a.jsonl"
+    assert shown[7].startswith("\u2068نظام.jsonl\u2069   \u2068شخص\u2069     1  1.000")
+    assert not [path for path in (tmp_path / "out").iterdir() if "\u2068" in path.read_text(encoding="utf-8")]
 
 
 def test_a_matrix_of_checkpoints_and_corpora(

@@ -1,14 +1,19 @@
+import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from kayan import Document, Schema, Span
 from kayan.corpus import Corpus, load, near_duplicates
-from kayan.doctor import Finding, check, examine, named, shift
+from kayan.doctor import Finding, check, examine, named, particle_cuts, shift
 from kayan.formats import jsonl
-from kayan.page import findings_page
+from kayan.page import AROUND, LONGEST, around, findings_page
 from kayan.schema import Declaration
+from kayan.text import normalise
 from tests.conftest import TYPES, marked
 
 LONG = "أعلنت وزارة الصحة أمس عن فتح مركز جديد في المدينة يستقبل المرضى كل يوم من الصباح إلى المساء"
@@ -97,6 +102,17 @@ def test_orphan_tags_of_a_conll_file_are_found(tmp_path: Path) -> None:
     assert "فاس" in findings[0].message
 
 
+def test_an_i_behind_the_end_of_a_mention_is_an_orphan(tmp_path: Path) -> None:
+    rows = "زار O\nزيد S-PER\nعمر I-PER\nثم O\nكريم B-PER\nالوزاني E-PER\nسعيد E-PER\n"
+    (tmp_path / "a.conll").write_text(rows, encoding="utf-8")
+    corpus = load(tmp_path / "a.conll")
+    found = examine({"a.conll": corpus})
+    assert [(finding.rule, finding.line, finding.span and finding.span.text) for finding in found] == [
+        ("orphan-tag", 3, "عمر"),
+        ("orphan-tag", 7, "سعيد"),
+    ]
+
+
 def test_a_file_made_of_conll_is_read_by_its_own_lines_and_mentions(tmp_path: Path) -> None:
     (tmp_path / "a.conll").write_text("# id = x\nأحمد B-PER\nفي O\n\nفاس I-LOC\nثم O\n", encoding="utf-8")
     [document] = load(tmp_path / "a.conll").documents
@@ -107,7 +123,7 @@ def test_a_file_made_of_conll_is_read_by_its_own_lines_and_mentions(tmp_path: Pa
     assert check([document.with_spans(document.spans[:1])]) == []
 
 
-@pytest.mark.parametrize("key", ["lines", "tags", "tokens", "sentences"])
+@pytest.mark.parametrize("key", ["lines", "tags", "tokens", "sentences", "orphans"])
 @pytest.mark.parametrize("value", [None, 12, [1, 2], ["I-PER"], "sport"])
 def test_metadata_of_others_breaks_nothing(key: str, value: object) -> None:
     document = Document("في فاس ", [Span(3, 7, "LOC")], "x", {key: value})
@@ -151,6 +167,34 @@ def fixed(finding: Finding) -> tuple[str, str, str]:
 def test_fixes_within_an_article(document: Document, mended: tuple[str, str, str]) -> None:
     [finding] = check([document])
     assert fixed(finding) == mended
+
+
+def test_letters_drawn_in_one_position_are_particles_too() -> None:
+    # «بمراكش» and «من كسلا» of old typesetting: presentation forms, the last with a ligature of two letters.
+    whole, kassala = "ﺑﻤﺮﺍﻛﺶ", "ﻣﻦ [LOC ﻛﺴﻼ]"
+    assert rules(marked(f"في ﺑ[LOC {whole[1:]}]")) == []
+    [finding] = check([marked(f"عاد {whole[:2]}[LOC {whole[2:]}]")])
+    assert (finding.rule, fixed(finding)) == ("inside-word", ("replace", "LOC", whole[1:]))
+    often = [marked(f"{i} في [LOC مراكش] ثم [LOC سلا]", str(i)) for i in range(8)]
+    finding = only([*often, marked(f"عاد [LOC {whole}]", "x")], "particle-inside")
+    assert fixed(finding) == ("replace", "LOC", whole[1:])
+    finding = only([*often, Document(f"عاد {whole}", id="x")], "likely-miss")
+    assert fixed(finding) == ("add", "LOC", whole[1:])
+    assert rules(*often, marked(kassala, "x")) == []
+
+
+def test_a_mention_may_not_begin_within_a_ligature() -> None:
+    # «ﻼ» is two letters: behind «ب» and «ل» nothing can begin.
+    often = [marked(f"{i} في [LOC اهاي]", str(i)) for i in range(5)]
+    assert rules(*often, Document("عاد ﺑﻼﻫﺎﻱ", id="x")) == []
+
+
+@given(st.text("وفبلكامرشﺑﻟﻼﻻﻣﷲَـ\u200f", max_size=9))
+def test_what_a_particle_leaves_is_the_rest_of_the_letters(word: str) -> None:
+    plain, pairs = normalise(word).text, particle_cuts(word)
+    assert pairs[0] == (0, 0)
+    for count, offset in pairs[1:]:
+        assert (normalise(word[:offset]).text, normalise(word[offset:]).text) == (plain[:count], plain[count:])
 
 
 def test_all_findings_of_a_mention_propose_the_same() -> None:
@@ -321,3 +365,55 @@ def test_the_page_isolates_names_with_an_apostrophe_and_marks_what_is_to_go() ->
     assert 'LOC «<bdi lang="ar">كوت د&#x27;إيفوار</bdi>» [9, 21) overlaps «<bdi lang="ar">دولة كوت</bdi>»' in page
     assert "زار <mark>دولة كوت</mark> د" in page
     assert 'role="status"' in page
+
+
+def test_the_page_isolates_arabic_types_and_files_too() -> None:
+    one, two = (Corpus("", (marked("في [مكان ﻓﺎﺱ ]", name),)) for name in "ab")
+    parts = {"خبر<1>": one, "b": two}
+    page = findings_page(parts, examine(parts))
+    assert '<p dir="ltr"><bdi lang="ar">مكان</bdi> «<bdi lang="ar">ﻓﺎﺱ </bdi>» [3, 7) begins' in page
+    assert 'of article «<bdi>a</bdi>» (<bdi lang="ar">خبر&lt;1&gt;</bdi>)' in page
+
+
+def excerpt(document: Document) -> str:
+    """What the page shows of the text around the first mention, as plain text."""
+    page = findings_page({"": Corpus("", (document,))}, [Finding("edge", "x", "m", document.spans[0])])
+    [shown] = re.findall(r'<p class="text"[^>]*>(.*?)</p>', page, re.DOTALL)
+    return unescape(re.sub(r"</?(?:mark|ins)>", "", shown))
+
+
+def test_the_page_shows_whole_words_around_a_mention() -> None:
+    shown = excerpt(marked(f"{LONG} في [LOC فاس] {LONG}"))
+    before, after = shown.split(" في فاس ")
+    assert (before[0], after[-1]) == ("…", "…")
+    assert LONG.endswith(f" {before[1:]}")
+    assert LONG.startswith(f"{after[:-1]} ")
+    assert AROUND - 10 < len(f"{before[1:]} في ") <= AROUND
+
+
+def test_the_page_says_that_text_is_left_out_only_where_some_is() -> None:
+    for text in ("زار [LOC فاس] أمس", "\n" * 200 + "زار [LOC فاس] أمس" + " " * 200):
+        assert excerpt(marked(text)).strip() == "زار فاس أمس"
+    assert excerpt(marked(f"{LONG}، {LONG} [LOC فاس]")).endswith(" فاس")
+    # A mention that is far too long is cut, too.
+    shown = excerpt(marked(f"قال [ORG {LONG * 9}] أمس"))
+    assert LONGEST < len(shown) <= len("قال …") + LONGEST + AROUND
+    assert f"قال {LONG * 9}".startswith(f"{shown.removesuffix('…')} ")
+
+
+words_and_spaces = st.lists(
+    st.sampled_from(["زار", "فاس،", "«الأهرام»", " ", " ", " ", "\n", "\u200f", "ك" * 60]), max_size=60
+).map("".join)
+
+
+@given(words_and_spaces, words_and_spaces.filter(bool), words_and_spaces)
+@example("ك" * AROUND + " ", " ", " " + "ك" * AROUND)
+def test_an_excerpt_cuts_no_word_but_one_longer_than_itself(before: str, name: str, after: str) -> None:
+    text, start, end = before + name + after, len(before), len(before + name)
+    first, last = around(text, start, end)
+    assert max(0, start - AROUND) <= first <= start < end <= last <= end + AROUND
+    assert not re.search(r"\S", text[first - 1 : first]) or not re.search(r"\s", text[first:start])
+    assert not re.search(r"\S", text[last : last + 1]) or not re.search(r"\s", text[end:last])
+    # What could be shown besides is the rest of one word.
+    assert len(text[max(0, start - AROUND) : first].split()) <= 1
+    assert len(text[last : end + AROUND].split()) <= 1

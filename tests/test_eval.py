@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 from transformers import AutoModelForTokenClassification
 
 from eval.__main__ import main
-from eval.report import evaluate, markdown, terminal
+from eval.report import evaluate, markdown, run, terminal
 from kayan import Document, Span, Tagger
 from kayan.corpus import Description, load
 from kayan.formats import jsonl
@@ -124,6 +124,28 @@ def test_bad_input_is_one_line(
     assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_arabic_in_the_terminal_turns_none_of_its_numbers(tmp_path: Path) -> None:
+    gold, theirs = tmp_path / "أخبار.jsonl", tmp_path / "theirs.jsonl"
+    for path in (gold, theirs):
+        jsonl.write(path, [Document("زار زيد فاس", [Span(4, 7, "شخص"), Span(8, 11, "LOC")], "x")])
+    report = run(str(theirs), [str(gold)], str(tmp_path / "out"))
+    lost = {"article": "خبر", "mention": "اكش", "label": "LOC", "reason": "it begins inside a word"}
+    report["data"][0]["unreachable_gold"].append(lost)
+    shown = terminal(report).splitlines()
+    assert shown[2] == f"\u2068{gold}\u2069: character-strict spans"
+    # The marks take no room in the columns.
+    assert [line.replace("\u2068", "").replace("\u2069", "")[:11] for line in shown[3:7]] == [
+        "type  gold ",
+        " all     2 ",
+        " شخص     1 ",
+        " LOC     1 ",
+    ]
+    assert shown[5].startswith(" \u2068شخص\u2069     1 ")
+    assert "  unreachable gold: 1 of 2: \u2068اكش\u2069 (\u2068خبر\u2069: it begins inside a word)" in shown
+    assert "unreachable gold: 1 of 2: اكش (خبر: it begins inside a word)" in markdown(report)
+    assert not [path for path in (tmp_path / "out").iterdir() if "\u2068" in path.read_text(encoding="utf-8")]
 
 
 def test_predictions_of_another_system_are_scored_alike(

@@ -110,6 +110,34 @@ def test_an_orphan_i_in_an_iob2_file_stays_in_the_tags_and_starts_a_mention(tmp_
     assert [span.label for span in document.spans] == ["LOC", "PER", "ORG"]
 
 
+@pytest.mark.parametrize(
+    ("tags", "iob2", "orphans"),
+    [
+        ("S-PER I-PER O", "B-PER B-PER O", [1]),
+        ("B-PER E-PER I-PER E-PER", "B-PER I-PER B-PER I-PER", [2]),
+        ("U-PER L-PER O", "B-PER B-PER O", [1]),
+        ("S-PER O I-LOC", "B-PER O I-LOC", [2]),
+        # Where no mention begins with B-, I- is how they begin.
+        ("I-PER E-PER I-PER E-PER", "B-PER I-PER B-PER I-PER", []),
+    ],
+)
+def test_an_i_behind_the_end_of_a_mention_starts_another(
+    tmp_path: Path, tags: str, iob2: str, orphans: list[int]
+) -> None:
+    path = lines(tmp_path / "a.conll", *(f"كلمة{i} {tag}" for i, tag in enumerate(tags.split())))
+    [document] = conll.read(path)
+    kept = conll.columns(document)
+    assert kept
+    assert (kept.tags, sorted(kept.orphans)) == (iob2.split(), orphans)
+    assert len(document.spans) == len(conll.mentions(kept.tags))
+    # Articles are numbered through their sentences, and what was read survives JSONL.
+    [two] = conll.read(lines(tmp_path / "b.conll", "# id = x", "قال O", "", *path.read_text().splitlines()))
+    jsonl.write(tmp_path / "b.jsonl", [two])
+    [again] = jsonl.read(tmp_path / "b.jsonl")
+    assert (kept := conll.columns(again))
+    assert sorted(kept.orphans) == [i + 1 for i in orphans]
+
+
 def test_conll_documents_by_marks_or_groups_of_sentences(tmp_path: Path) -> None:
     plain = lines(tmp_path / "plain.txt", "أ O", "", "ب O", "", "ج O")
     assert [d.text for d in conll.read(plain)] == ["أ", "ب", "ج"]
@@ -143,6 +171,13 @@ def test_columns_are_not_taken_for_other_metadata(tmp_path: Path, changed: dict[
     [document] = conll.read(lines(tmp_path / "a.txt", "في O", "فاس B-LOC"))
     assert conll.columns(document) == conll.Columns([(0, 2), (3, 6)], ["O", "B-LOC"], [(0, 2)])
     assert conll.columns(Document(document.text, (), "x", {**document.meta, **changed})) is None
+
+
+@pytest.mark.parametrize("orphans", [None, 12, "1", [1.0, "1", None], [-1, 0, 9], [[1]]])
+def test_orphans_are_not_taken_from_other_metadata(tmp_path: Path, orphans: object) -> None:
+    [document] = conll.read(lines(tmp_path / "a.txt", "في O", "فاس B-LOC"))
+    kept = conll.columns(Document(document.text, (), "x", {**document.meta, "orphans": orphans}))
+    assert (kept and kept.orphans) == frozenset()
 
 
 def test_conll_columns(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """CoNLL columns: a token a line with its tag, a blank line after each sentence; IOB1, IOB2, IO and BIOES read, IOB2 written.
 
 Files without the original text are joined into natural text, punctuation attached as in print, and the token offsets are
-kept in `Document.meta["tokens"]` (with `meta["tags"]`, their IOB2 tags, and `meta["sentences"]`, token ranges;
-`columns` reads them), so that token-level scoring stays exact. Files that kayan writes carry the text in `# text =` lines
-and read back unchanged.
+kept in `Document.meta["tokens"]` (with `meta["tags"]`, their IOB2 tags, `meta["sentences"]`, token ranges, and
+`meta["orphans"]`, the tokens whose tag continues nothing, if any; `columns` reads them), so that token-level scoring stays
+exact. Files that kayan writes carry the text in `# text =` lines and read back unchanged.
 """
 
 from __future__ import annotations
@@ -98,11 +98,14 @@ def numbered(path: str | Path, token: int = 0, tag: int = -1, group: int = 1) ->
 
 @dataclass(frozen=True)
 class Columns:
-    """The tokens of a CoNLL file in a document: half-open character offsets, IOB2 tags, sentences as token ranges."""
+    """The tokens of a CoNLL file in a document: half-open character offsets, IOB2 tags, sentences as token ranges, and the
+    numbers of the tokens whose I-, E- or L- begins a mention. Behind O or another type it is I- in `tags`, too; behind
+    the end of a mention of its type (S-, E-) it is B- there, as that is what IOB2 has."""
 
     tokens: list[tuple[int, int]]
     tags: list[str]
     sentences: list[tuple[int, int]]
+    orphans: frozenset[int] = frozenset()
 
 
 def columns(document: Document) -> Columns | None:
@@ -113,7 +116,10 @@ def columns(document: Document) -> Columns | None:
     sentences = ranges(document.meta.get("sentences"), len(tokens))
     if not sentences or not all(isinstance(tag, str) and _TAG.fullmatch(tag) for tag in tags):
         return None
-    return Columns(tokens, list(tags), sentences)
+    orphans = document.meta.get("orphans", ())
+    listed = {i for i in orphans if type(i) is int} if isinstance(orphans, list | tuple) else set()
+    marked = frozenset(i for i, tag in enumerate(tags) if tag != "O" and i in listed)
+    return Columns(tokens, list(tags), sentences, marked)
 
 
 def iob2(documents: Sequence[Document]) -> list[Document]:
@@ -122,10 +128,10 @@ def iob2(documents: Sequence[Document]) -> list[Document]:
 
 
 def _starts_with_b(documents: Sequence[Document]) -> bool:
-    """Whether most mentions begin with B-: then an I- that continues nothing is a slip and stays as it is; otherwise the
-    file is IOB1 or IO, where I- is how a mention begins."""
-    starts = sum(tag.startswith("B-") for document in documents for tag in document.meta["tags"])
-    return 2 * starts >= sum(len(document.spans) for document in documents)
+    """Whether most mentions begin with B-: then an I- that continues nothing is a slip; otherwise the file is IOB1 or IO,
+    where I- is how a mention begins."""
+    orphans = sum(len(document.meta.get("orphans", ())) for document in documents)
+    return 2 * orphans <= sum(len(document.spans) for document in documents)
 
 
 def _as_iob2(document: Document) -> Document:
@@ -133,7 +139,8 @@ def _as_iob2(document: Document) -> Document:
     for first, last in document.meta["sentences"]:
         for a, b, label in mentions(document.meta["tags"][first:last]):
             tags[first + a : first + b] = [f"B-{label}", *[f"I-{label}"] * (b - a - 1)]
-    return Document(document.text, document.spans, document.id, {**document.meta, "tags": tags})
+    meta = {key: value for key, value in document.meta.items() if key != "orphans"}
+    return Document(document.text, document.spans, document.id, {**meta, "tags": tags})
 
 
 def write(path: str | Path, documents: Iterable[Document]) -> None:
@@ -236,6 +243,7 @@ def _document(parts: list[_Sentence], identity: str, path: Path) -> Document:
     offsets: list[tuple[int, int]] = []
     tags: list[str] = []
     sentences: list[list[int]] = []
+    orphans: list[int] = []
     spans: list[Span] = []
     for part in parts:
         if part.text is None:
@@ -249,10 +257,15 @@ def _document(parts: list[_Sentence], identity: str, path: Path) -> Document:
         sentences.append([first, len(offsets)])
         text += joined
         for a, b, label in mentions(part.tags):
+            if part.tags[a][0] in "IEL":
+                orphans.append(first + a)
+                if a and part.tags[a - 1][2:] == label:
+                    tags[first + a] = f"B-{label}"
             start, end = offsets[first + a][0], offsets[first + b - 1][1]
             # Where the text is known the tokens are exact; elsewhere they carry quotation marks («الأهرام» as one token).
             spans.append(Span(*((start, end) if part.text is not None else _trim(text, start, end)), label))
     meta = {"tokens": [list(pair) for pair in offsets], "tags": tags, "sentences": sentences}
+    meta |= {"orphans": orphans} if orphans else {}
     return Document(text, spans, identity, meta)
 
 

@@ -51,7 +51,9 @@ def guess(path: Path) -> str:
             name = _by_line(name, path.suffix.lower(), file.readline(100_000))
     if not name:
         raise FormatError(
-            path, None, f"its ending does not tell the format; endings are {', '.join(ENDINGS)}, formats {', '.join(FORMATS)}"
+            path,
+            None,
+            f"its ending does not tell the format; endings are {', '.join(ENDINGS)}, formats {', '.join(FORMATS)}",
         )
     return name
 
