@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import signal
 import socket
 import threading
@@ -289,8 +290,12 @@ def create_app(policy: Policy, load: Callable[[], Tag], settings: Settings, name
 def page() -> tuple[str, str]:
     """The page as one file, and the content security policy that lets its own style and script run and nothing else."""
     folder = Path(__file__).parent / "templates"
-    html, style, script = (
-        (folder / f"serve.{ending}").read_text(encoding="utf-8").strip() for ending in ("html", "css", "js")
+    html, style, script, *languages = (
+        (folder / f"serve.{ending}").read_text(encoding="utf-8").strip()
+        for ending in ("html", "css", "js", "ar.json", "en.json")
+    )
+    script = script.replace(
+        '"texts": "here"', ", ".join(f'"{json.loads(one)["language"]}": {one}' for one in languages)
     )
     style_hash, script_hash = (b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (style, script))
     policy = (

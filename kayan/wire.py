@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from kayan.document import Document
 # Seconds in which the body of a request must have come.
 PATIENCE = 30.0
 EXAMPLE = "استقبل عمدة فاس، الثلاثاء 11 نونبر 2025، وفدا من منظمة الصحة العالمية."
+_HALF = re.compile(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -240,7 +242,8 @@ def parsed(model: type[_Model], text: str) -> _Model:
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
         if errors[0]["type"] == "json_invalid":
-            raise Refusal(400, "invalid_json", errors[0]["msg"]) from None
+            hint = "; one half of a surrogate pair is no character" if _HALF.search(text) else ""
+            raise Refusal(400, "invalid_json", errors[0]["msg"] + hint) from None
         unknown = next((one["loc"] for one in errors if one["type"] == "extra_forbidden"), None)
         fields = (Article if unknown and len(unknown) > 1 else model).model_fields
         hint = f"; accepted are {', '.join(fields)}" if unknown else ""
