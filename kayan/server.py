@@ -290,13 +290,12 @@ def create_app(policy: Policy, load: Callable[[], Tag], settings: Settings, name
 def page() -> tuple[str, str]:
     """The page as one file, and the content security policy that lets its own style and script run and nothing else."""
     folder = Path(__file__).parent / "templates"
-    html, style, script, *languages = (
+    html, style, edit, script, *languages = (
         (folder / f"serve.{ending}").read_text(encoding="utf-8").strip()
-        for ending in ("html", "css", "js", "ar.json", "en.json")
+        for ending in ("html", "css", "edit.js", "js", "ar.json", "en.json")
     )
-    script = script.replace(
-        '"texts": "here"', ", ".join(f'"{json.loads(one)["language"]}": {one}' for one in languages)
-    )
+    words = ", ".join(f'"{json.loads(one)["language"]}": {one}' for one in languages)
+    script = f"{edit}\n{script}".replace('"texts": "here"', words)
     style_hash, script_hash = (b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (style, script))
     policy = (
         f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; connect-src 'self'; "
@@ -316,6 +315,8 @@ async def _awaited(
             pass
 
     results = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+    # Looked at once more when it is cancelled, or asyncio reports that nobody did.
+    results.add_done_callback(lambda done: done.cancelled() or done.exception())
     watch = asyncio.create_task(gone())
     either: set[asyncio.Future[Any]] = {results, watch}
     try:

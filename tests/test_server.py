@@ -414,8 +414,8 @@ def test_every_answer_has_its_headers(client: TestClient) -> None:
 
 
 def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
-    html = client.get("/").text
-    assert not re.search(r"""(?:src|href)=["']?(?!data:|#)|@import|url\((?!["']?data:)|//[a-z]+\.[a-z]""", html)
+    html = client.get("/").text.replace("xmlns='http://www.w3.org/2000/svg'", "")
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)|@import|url\((?!["']?data:)|//[a-z]+\.[a-z]""", html)
     assert "innerHTML" not in html
     assert "/* script */" not in html
 
@@ -516,7 +516,9 @@ def test_slow_clients_are_let_go_and_hurt_nobody(
     assert asked(address).startswith(b"HTTP/1.1 200")
 
 
-def test_what_nobody_waits_for_any_more_is_not_tagged(server: Callable[..., tuple[str, int]], quick: Quick) -> None:
+def test_what_nobody_waits_for_any_more_is_not_tagged(
+    server: Callable[..., tuple[str, int]], quick: Quick, caplog: pytest.LogCaptureFixture
+) -> None:
     address = server()
     quick.gate.clear()
     with ThreadPoolExecutor(1) as pool:
@@ -528,6 +530,7 @@ def test_what_nobody_waits_for_any_more_is_not_tagged(server: Callable[..., tupl
         assert first.result().startswith(b"HTTP/1.1 200")
     assert asked(address, "ثالث").startswith(b"HTTP/1.1 200")
     assert [text for batch in quick.batches for text in batch] == ["أول", "ثالث"]
+    assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 def test_a_body_that_is_too_large_gets_its_answer_before_it_is_sent(server: Callable[..., tuple[str, int]]) -> None:
@@ -626,3 +629,20 @@ def test_the_command_serves_a_checkpoint(checkpoint: Path) -> None:
         assert process.wait(60) == 0
     spans = json.loads(answer.partition(b"\r\n\r\n")[2])["spans"]
     assert all(TEXT[span["start"] : span["end"]] == span["text"] for span in spans)
+
+
+def test_the_page_says_the_same_in_both_languages() -> None:
+    folder = Path(wire.__file__).parent / "templates"
+    arabic, english = (json.loads((folder / f"serve.{name}.json").read_text(encoding="utf-8")) for name in ("ar", "en"))
+    assert arabic.keys() == english.keys()
+    for key in arabic:
+        if isinstance(arabic[key], str):
+            assert sorted(re.findall(r"\{\w+\}", arabic[key])) == sorted(re.findall(r"\{\w+\}", english[key])), key
+    assert arabic["types"].keys() == english["types"].keys() == set(POLICY.schema.types)
+    for language in (arabic, english):
+        letters = [letter for _, letter in language["types"].values()]
+        assert len(set(letters)) == len(letters)
+    assert [keys for keys, _ in arabic["shortcuts"]] == [keys for keys, _ in english["shortcuts"]]
+    source = "".join((folder / f"serve.{name}").read_text(encoding="utf-8") for name in ("html", "js", "edit.js"))
+    for key in re.findall(r"""data-t(?:-\w+)?="(\w+)"|\btext\("(\w+)\"""", source):
+        assert "".join(key) in arabic
