@@ -407,6 +407,7 @@ def run(app: FastAPI, settings: Settings) -> None:
         server_header=False,
         proxy_headers=False,
         limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=5,  # below PATIENCE: an answer is given up only on a connection that is to close
         timeout_graceful_shutdown=int(settings.timeout) + 5,
     )
     server = uvicorn.Server(config)

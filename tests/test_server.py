@@ -31,7 +31,7 @@ from kayan.checkpoint import Policy
 from kayan.cli import main
 from kayan.document import Document, Span
 from kayan.schema import Schema
-from kayan.server import Settings, create_app, run
+from kayan.server import Connection, Settings, create_app, run
 from kayan.telemetry import JsonFormatter
 from kayan.words import words
 
@@ -516,6 +516,27 @@ def test_slow_clients_are_let_go_and_hurt_nobody(
     assert asked(address).startswith(b"HTTP/1.1 200")
 
 
+def test_an_answer_that_nobody_reads_is_given_up(
+    server: Callable[..., tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, lose = threading.Event(), Connection.connection_lost
+
+    def losing(self: Connection, error: Exception | None) -> None:
+        lose(self, error)
+        lost.set()
+
+    monkeypatch.setattr(wire, "PATIENCE", 1.0)
+    monkeypatch.setattr(Connection, "connection_lost", losing)
+    address = server(threshold=0, max_characters=1_000_000)
+    with sent(
+        address, "طنجة " * 100_000
+    ) as connection:  # some 9 MB are answered, more than a system holds for a client
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        assert not lost.is_set()
+        assert lost.wait(10)
+
+
 def test_what_nobody_waits_for_any_more_is_not_tagged(
     server: Callable[..., tuple[str, int]], quick: Quick, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -544,7 +565,7 @@ def test_a_body_that_is_too_large_gets_its_answer_before_it_is_sent(server: Call
 
 SLOW = """
 import sys, time
-from kayan.server import Settings, create_app, run
+from kayan.server import Connection, Settings, create_app, run
 from tests.test_server import POLICY, Quick
 
 def load():
