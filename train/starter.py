@@ -72,6 +72,8 @@ class Ship(Section):
     most: float = 50.0
 
     def run(self, resume: bool) -> dict[str, Any]:
+        from kayan.checkpoint import inspect
+        from kayan.export import export
         from train.card import starter_card
 
         measured = [
@@ -87,6 +89,7 @@ class Ship(Section):
             json.loads(tokenizer.read_text(encoding="utf-8")), ensure_ascii=False, separators=(",", ":")
         )
         tokenizer.write_text(compact, encoding="utf-8")
+        export(inspect(fresh))
         size = sum(path.stat().st_size for path in fresh.iterdir() if path.name != "README.md") / 1e6
         if size > self.most:
             shutil.rmtree(fresh)
