@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,7 @@ def _largest(
     return [(value, document) for value, _, _, document in sorted(heap, key=lambda item: item[:2], reverse=True)]
 
 
+@lru_cache(maxsize=256)  # an article is asked for a few times soon after another
 def _hash(text: str) -> bytes:
     return hashlib.sha256(light(text).encode()).digest()
 

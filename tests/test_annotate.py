@@ -1,5 +1,6 @@
 import json
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,22 @@ def test_similarity_is_a_cosine(text: str, data: st.DataObject) -> None:
     assert ours[0] == pytest.approx(1 if text else 0)
     assert ours[1] == pytest.approx(theirs[0])
     assert 0 <= ours[1] <= 1 + 1e-9
+
+
+def test_rare_words_make_texts_alike() -> None:
+    index = annotate._Index(["أعلن الوفد", "أعلن الفريق", "أعلن الوزير", "قال الوفد"])
+    _, common, _, rare = index.similarity("أعلن الوفد")
+    assert 0 < common < rare < 1
+
+
+def test_the_largest_are_the_earlier_of_equals_and_no_copies() -> None:
+    left_out: Counter[str] = Counter()
+    one, two, three = (Document(text, id=text) for text in ("فاس", "طنجة", "وجدة"))
+    found = annotate._largest([(1, one), (2, two), (1, one), (2, two), (2, three)], 1, left_out)
+    assert [document.id for _, document in found] == ["طنجة"]
+    assert left_out == {"copies": 1}, "those of an article that was pushed out are not told"
+    found = annotate._largest([(1, one), (2, two), (2, three)], 3, left_out)
+    assert [document.id for _, document in found] == ["طنجة", "وجدة", "فاس"]
 
 
 def test_annotated_articles_are_left_out_by_text_and_by_id(tagger: Tagger) -> None:
