@@ -1,9 +1,10 @@
 """`python -m eval CHECKPOINT DATA…` scores a checkpoint on annotated articles, `python -m eval compare A B …` several,
-`python -m eval entities DATA` the grouping of mentions."""
+`python -m eval entities DATA` the grouping of mentions, `python -m eval speed DATA` measures what tagging and training cost."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -139,7 +140,41 @@ def entities(data: str, errors: bool, as_json: bool) -> None:
     click.echo(json.dumps(report, ensure_ascii=False, indent=1) if as_json else terminal(report, errors))
 
 
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("data", type=click.Path())
+@click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
+@click.option("--corpus", type=click.Path(dir_okay=False), help="YAML file that says how to read DATA.")
+@click.option(
+    "--rounds", default=3, show_default=True, type=click.IntRange(1), help="Every system is measured so often."
+)
+@click.option("--growth", is_flag=True, help="Also 1 to 1,000 articles, and one of 100 to 100,000 words.")
+@click.option("--training", "config", type=click.Path(dir_okay=False), help="Also an epoch of this configuration.")
+@click.option("--out", type=click.Path(file_okay=False), help="Folder for speed.json and speed.md.")
+def speed(
+    data: str, model: str | None, corpus: str | None, rounds: int, growth: bool, config: str | None, out: str | None
+) -> None:
+    """Measure tagging DATA on every runtime against transformers' pipeline, and training against Trainer's defaults.
+
+    \b
+    python -m eval speed data/news/test.jsonl --growth --training configs/starter.yaml --out runs/speed
+    """
+    try:
+        from eval.speed import markdown, run, save
+        from kayan.corpus import read_description
+
+        description = read_description(corpus) if corpus else None
+        result = run(model, data, description, rounds, growth, config, lambda line: click.echo(line, err=True))
+    except (ValueError, ImportError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None
+    click.echo(markdown(result))
+    if out:
+        save(result, out)
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["speed"]:
+        speed(args=sys.argv[2:], prog_name="python -m eval speed")
     if sys.argv[1:2] == ["compare"]:
         compare(args=sys.argv[2:], prog_name="python -m eval compare")
     if sys.argv[1:2] == ["entities"]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from kayan.corpus import load, rename
-from kayan.formats.registry import ENDINGS
 from kayan.document import Document
 from kayan.formats import FormatError
+from kayan.formats.registry import ENDINGS
 
 
 def is_predictions(name: str | None) -> bool:

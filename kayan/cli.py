@@ -250,6 +250,34 @@ def doctor(model: str | None, runtime: str, device: str, dtype: str) -> None:
         click.echo(f"{name:<13}{said}")
 
 
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is all of them.")
+@click.option("--port", default=8000, show_default=True, help="0 takes a free one, which the log names.")
+@click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
+@click.option("--threshold", type=float, help="For requests that name none; by default what the checkpoint says.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--max-characters", default=200_000, show_default=True, help="Unicode code points of one article.")
+@click.option("--max-bytes", type=int, help="Of a request's body; 8 a character of --max-characters if not given.")
+@click.option("--max-queue", default=64, show_default=True, help="Articles that may wait; more are answered with 429.")
+@click.option("--workers", default=1, show_default=True, help="Threads that tag, each with a model of its own.")
+@click.option(
+    "--batch-wait-ms", default=5.0, show_default=True, help="How long an article waits for others to be tagged with."
+)
+@click.option("--timeout", default=120.0, show_default=True, help="Seconds until a request is given up.")
+def serve(**settings: Any) -> None:
+    """Serve a tagger over HTTP, with a page to tag and correct articles at its root.
+
+    Nothing asks who is there: listen on other addresses only behind something that does.
+    """
+    try:
+        from kayan import server
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{error.name} is not installed: the web service needs it, install it with: pip install 'kayan[serve]'"
+        ) from None
+    server.serve(server.Settings(**settings))
+
+
 @main.group()
 def data() -> None:
     """Look at and convert annotated corpora."""

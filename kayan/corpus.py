@@ -49,8 +49,9 @@ class Corpus:
 class Description:
     """How to read a corpus and what it annotates; see `Declaration` for the last four.
 
-    format: a name of `kayan.formats.registry.FORMATS`; by the file's ending and first line where None. group: sentences that make a document, for CoNLL files
-    without document marks. licence: as its owners state it, for model cards.
+    format: a name of `kayan.formats.registry.FORMATS`; by the file's ending and first line where None.
+    group: sentences that make a document, for CoNLL files without document marks. licence: as its owners state it, for
+    model cards.
     """
 
     name: str | None = None

@@ -177,4 +177,4 @@ def test_data_split_and_convert(tmp_path: Path, corpus_file: Path, articles: lis
     assert code == 0
     assert conll.read(tmp_path / "a.conll") == articles
     code, shown = call("data", "convert", str(corpus_file), str(tmp_path / "a.doc"))
-    assert (code, "must be one of .jsonl, .conll" in shown) == (2, True)
+    assert (code, "formats jsonl, conll" in shown) == (2, True)

@@ -130,7 +130,7 @@ def test_descriptions_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="format must be one of jsonl, conll"):
         Description.from_mapping({"format": "csv"}, "x")
     with pytest.raises(FormatError, match="does not tell the format"):
-        load(tmp_path / "a.csv")
+        load(tmp_path / "a.docx")
     (tmp_path / "c.yaml").write_text("annotates: [PER]\nproclitics: false\n", encoding="utf-8")
     assert read_description(tmp_path / "c.yaml").declaration == Declaration(frozenset(["PER"]), False)
     (tmp_path / "c.yaml").write_text("annotates: [PER\n", encoding="utf-8")

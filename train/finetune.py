@@ -121,6 +121,8 @@ def finetune(config: Config, resume: bool = False) -> dict[str, Any]:
         log.warning("no resumable state in %s: starting from the beginning", run / "states")
     trainer.train(resume_from_checkpoint=str(state) if state else None)
 
+    # The others may still be writing into states/, which the first removes at the end.
+    trainer.accelerator.wait_for_everyone()
     if not main_process:
         return trainer.best
     best = run / "best"
