@@ -463,6 +463,140 @@ def convert(source: str, target: str, read_as: str | None, write_as: str | None,
     click.echo(f"{target}: {len(documents)} articles, {sum(len(document.spans) for document in documents)} mentions")
 
 
+@main.group()
+def annotate() -> None:
+    """Choose and pre-annotate articles, and see what annotators changed."""
+
+
+_MODEL = click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
+_THRESHOLD = click.option("--threshold", type=float, help="Mentions that score less are not pre-annotated.")
+_DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+_RUNTIME = click.option(
+    "--runtime", type=click.Choice(["auto", "torch", "onnx", "onnx-int8"]), default="auto", show_default=True
+)
+
+
+@annotate.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(), help="File to write.")
+@click.option("--format", "form", help="label_studio (.json), jsonl (.jsonl), doccano …; by the ending of OUTPUT.")
+@click.option("--count", default=100, show_default=True, help="Articles to write, at most.")
+@click.option(
+    "--order", type=click.Choice(["uncertainty", "random", "given"]), default="uncertainty", show_default=True
+)
+@click.option("--seed", default=0, show_default=True, help="Of the random order.")
+@click.option("--diversity", default=0.5, show_default=True, help="0: by uncertainty alone; 1: unlike ones alone.")
+@click.option("--annotated", multiple=True, type=click.Path(), help="Articles that are done; may be given again.")
+@click.option("--model-version", help="Name that the pre-annotations bear; by default folder and hash of the weights.")
+@click.option("--interface", type=click.Path(dir_okay=False), help="Write Label Studio's labelling interface here.")
+@_MODEL
+@_THRESHOLD
+@_DEVICE
+@_RUNTIME
+def suggest(
+    files: tuple[str, ...],
+    output: str,
+    form: str | None,
+    count: int,
+    order: str,
+    seed: int,
+    diversity: float,
+    annotated: tuple[str, ...],
+    model_version: str | None,
+    interface: str | None,
+    model: str | None,
+    threshold: float | None,
+    device: str,
+    runtime: str,
+) -> None:
+    """Write the articles to annotate next, pre-annotated, those first of which the model is least certain.
+
+    FILES are texts (one article each), .jsonl files (one article a line), folders of them, or - for standard input.
+    """
+    from kayan import annotate as annotation
+    from kayan.checkpoint import resolve
+    from kayan.formats import label_studio, registry, replacing
+    from kayan.tagger import Tagger
+
+    if form not in (None, *registry.FORMATS):
+        raise ValueError(f"--format must be one of {', '.join(registry.FORMATS)}, not {form!r}")
+    if form is None and Path(output).suffix.lower() not in registry.ENDINGS:
+        raise ValueError(f"{output}: the ending does not tell the format; name it with --format")
+    done = [document for file in annotated for document in _load(file, None).documents]
+    folder = resolve(model)
+    tagger = Tagger.load(folder, threshold=threshold, device=device, runtime=runtime)
+    version = model_version or annotation.version_of(folder)
+    articles = (article for source in list(_files(files)) for article in _articles(source))
+    if sys.stderr.isatty():
+        articles = _counted(articles)  # type: ignore[assignment]
+    options: dict[str, Any] = {"order": order, "seed": seed, "diversity": diversity, "annotated": done}
+    found = annotation.suggest(articles, count, tagger, model_version=version, **options)
+    left_out = "; left out: " + ", ".join(f"{n} {why}" for why, n in found.left_out.items()) if found.left_out else ""
+    if not found.documents:
+        raise ValueError(f"no article is left to annotate of {found.read}{left_out}")
+    annotation.write(output, found.documents, form, version)
+    if interface:
+        with replacing(interface) as file:
+            file.write(label_studio.config(tagger.policy.schema.types) + "\n")
+    values = [document.meta["uncertainty"] for document in found.documents]
+    click.echo(
+        f"{isolated(output)}: {len(found.documents)} of {found.read} articles, "
+        f"uncertainty {max(values):.3f} to {min(values):.3f}, pre-annotated by {isolated(version)}{left_out}"
+    )
+
+
+@annotate.command()
+@click.argument("corrected", type=click.Path())
+@click.argument("proposed", required=False, type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--list", "limit", default=50, show_default=True, help="Changes to list.")
+@click.option("--from", "read_as", help="Format of CORRECTED, where its ending and first line do not tell.")
+@_CORPUS
+@_MODEL
+@_THRESHOLD
+@_DEVICE
+@_RUNTIME
+def review(
+    corrected: str,
+    proposed: str | None,
+    as_json: bool,
+    limit: int,
+    read_as: str | None,
+    corpus: str | None,
+    model: str | None,
+    threshold: float | None,
+    device: str,
+    runtime: str,
+) -> None:
+    """Show what annotators changed: mentions kept, of another type, with other edges, removed, added.
+
+    CORRECTED holds their articles, PROPOSED the pre-annotations that they began with (of a Label Studio file its
+    predictions; it may be the same file). Without PROPOSED the articles are tagged anew by --model.
+    """
+    from kayan import annotate as annotation
+    from kayan.formats import label_studio, registry
+
+    part = _load(corrected, corpus, read_as)
+    if proposed is None:
+        from kayan.tagger import Tagger
+
+        tagger = Tagger.load(model, threshold=threshold, device=device, runtime=runtime)
+        before: Iterable[Document] = tagger.stream(part.documents)
+    elif registry.guess(Path(proposed)) == "label_studio":
+        before = label_studio.read(proposed, predictions=True)
+    else:
+        before = _load(proposed, corpus).documents
+    result = annotation.review(part.documents, before, part.declaration)
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
+    else:
+        for line in result.lines(limit):
+            click.echo(line)
+    if result.unmatched:
+        names = ", ".join(map(repr, result.unmatched[:5]))
+        warnings.warn(f"{len(result.unmatched)} articles were not pre-annotated: {names}", stacklevel=1)
+
+
 def _load(file: str, corpus: str | None, format: str | None = None) -> Any:
     from dataclasses import replace
 

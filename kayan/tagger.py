@@ -91,7 +91,7 @@ class Tagger:
 
     def stream(self, articles: Iterable[str | Document], chunk: int = 64) -> Iterator[Document]:
         """Tag articles as they come, in order, holding at most `chunk` of them (fewer when they are long)."""
-        for documents in self._chunks(articles, chunk):
+        for documents in self.chunks(articles, chunk):
             yield from self._tag(documents)
 
     def entities(self, article: str | Document) -> list[Entity]:
@@ -99,7 +99,8 @@ class Tagger:
         mentions; mentions below the threshold are in none."""
         return group(self(article))
 
-    def _chunks(self, articles: Iterable[str | Document], chunk: int) -> Iterator[list[Document]]:
+    def chunks(self, articles: Iterable[str | Document], chunk: int = 64) -> Iterator[list[Document]]:
+        """Articles as they come, as documents, in lists of at most `chunk` (fewer when they are long)."""
         # Characters bound the memory of a chunk whatever the articles' lengths: about 16 full batches of sub-words.
         limit = 16 * 4 * self.batch
         documents: list[Document] = []

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from kayan.corpus import load
+from kayan.document import Document
 from kayan.formats import jsonl, replacing
 from train import config as configuration
 from train.config import Config
@@ -35,12 +36,28 @@ def subset(settings: Config, size: int, seed: int, folder: Path) -> Config:
         raise ValueError(f"{size} articles are asked for; {entry.path} has {len(corpus)}")
     documents = list(corpus.documents)
     random.Random(seed).shuffle(documents)
-    jsonl.write(folder / "train.jsonl", documents[:size])
+    return with_articles(settings, documents[:size], corpus.name, seed, folder)
+
+
+def with_articles(settings: Config, documents: Sequence[Document], name: str, seed: int, folder: Path) -> Config:
+    """The configuration with these articles, written to `folder`, in place of its first training corpus, whose
+    description is theirs; `name` where it has none."""
+    entry = settings.data.train[0]
+    jsonl.write(folder / "train.jsonl", documents)
     data: dict[str, Any] = settings.model_dump()
     data["output"] = str(folder / "run")
-    description = entry.corpus if isinstance(entry.corpus, dict) else {"name": corpus.name}
+    said = entry.description()
+    # The articles were read as it says: their file has another format, and the new names of labels already.
+    description = {
+        "name": said.name or name,
+        "licence": said.licence,
+        "annotates": None if said.annotates is None else list(said.annotates),
+        "proclitics": said.proclitics,
+        "labels": {label: None for label, to in said.labels.items() if to is None},
+        "counts_as": dict(said.counts_as),
+    }
     data["data"]["train"][0] |= {"path": str((folder / "train.jsonl").absolute()), "corpus": description}
-    steps = math.ceil(size * entry.weight / settings.training.batch_size)
+    steps = math.ceil(len(documents) * entry.weight / settings.training.batch_size)
     data["training"]["epochs"] = max(settings.training.epochs, math.ceil(LEAST_STEPS / steps))
     data["training"]["seed"] = seed
     return Config.model_validate(data)
