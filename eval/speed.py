@@ -21,7 +21,7 @@ from typing import Any
 
 from eval.cost import peak_megabytes
 from kayan.checkpoint import inspect, resolve
-from kayan.corpus import Description, load
+from kayan.corpus import Description, load, read_description
 from kayan.document import Document, Span
 from kayan.formats import jsonl, replacing
 from kayan.runtime import ONNX_FILES
@@ -273,10 +273,12 @@ def _training(config: str, rounds: int, scratch: Path, told: Callable[[str], Non
 
     settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
     entries = settings["data"]["train"]
-    if len(entries) != 1 or entries[0].get("corpus"):
-        raise ValueError(f"{config}: one training corpus in kayan's own format is expected, to train both on")
+    if len(entries) != 1:
+        raise ValueError(f"{config}: one training corpus is expected, to train both on; found {len(entries)}")
     path = Path(settings["data"].get("root", ".")) / entries[0]["path"]
-    documents = list(load(path).documents)
+    corpus = entries[0].get("corpus")
+    documents = list(load(path, read_description(corpus) if corpus else None).documents)
+    jsonl.write(scratch / "train.jsonl", documents)
     jsonl.write(scratch / "one.jsonl", documents[:1])
     rows: dict[str, list[float]] = {"Trainer defaults": [], "kayan": []}
     for turn in range(rounds):
@@ -285,11 +287,14 @@ def _training(config: str, rounds: int, scratch: Path, told: Callable[[str], Non
                 out = scratch / f"run-{turn}"
                 command = [sys.executable, "-m", "train", config, f"output={out}", "training.epochs=1"]
                 command += [f"data.validation=[{{path: {scratch / 'one.jsonl'}}}]"]
-                subprocess.run(command, check=True, capture_output=True)
+                done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+                if done.returncode:
+                    raise RuntimeError(f"{' '.join(command[1:])}: {done.stderr.strip().splitlines()[-1]}")
                 history = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["history"]
                 seconds = next(entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry)
             else:
-                job = {"trainer": settings["model"]["backbone"], "articles": str(path), "out": str(scratch / "usual")}
+                job = {"trainer": settings["model"]["backbone"], "out": str(scratch / "usual")}
+                job["articles"] = str(scratch / "train.jsonl")
                 seconds = _apart(job)["seconds"]
             rows[name].append(_words(documents) / seconds)
             told(f"training, round {turn + 1} of {rounds}: {name}: {rows[name][-1]:.0f} words a second")
