@@ -208,6 +208,86 @@ def painted(document: Document, types: tuple[str, ...], colour: bool) -> str:
 
 
 @main.command()
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT", type=click.Path(file_okay=False))
+@click.option("--format", "form", type=click.Choice(["parquet", "jsonl"]), default="parquet", show_default=True)
+@click.option("--text", default="text", show_default=True, help="The column (of JSON: the key) of the articles' texts.")
+@click.option(
+    "--id", "identity", default=None, help="The column of their ids; «id» where there is one, else FILE:LINE."
+)
+@click.option(
+    "--keep", multiple=True, help="A column that goes along into the table of articles: date. May be repeated."
+)
+@click.option("--shard", default=10_000, show_default=True, help="Articles in a shard.")
+@click.option("--strict", is_flag=True, help="Stop at the first record that is no article.")
+@click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
+@click.option(
+    "--threshold", type=float, help="Leave out mentions that score less; by default what the checkpoint says."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--dtype", default="float32", show_default=True)
+@click.option("--runtime", type=click.Choice(["auto", "torch", "onnx", "onnx-int8"]), default="auto", show_default=True)
+@click.option("--batch", default=8192, show_default=True, help="Sub-words that go through the model at once.")
+def archive(
+    source: str,
+    target: str,
+    form: str,
+    text: str,
+    identity: str | None,
+    keep: tuple[str, ...],
+    shard: int,
+    strict: bool,
+    model: str | None,
+    threshold: float | None,
+    device: str,
+    dtype: str,
+    runtime: str,
+    batch: int,
+) -> None:
+    """Tag an archive of any size into shards of Parquet or JSONL; a run that was cut off goes on.
+
+    IN is a .jsonl, .csv, .tsv, .parquet or .txt file, a folder of them, or an fsspec URL (s3://…) of either; all but
+    Parquet also as .gz or .zst. OUT is a folder; give the same command again to go on after an interruption. Records that
+    are no article are listed in OUT/rejected.jsonl.
+    """
+    from kayan.archive import Settings, local, model_settings, run
+    from kayan.records import Columns
+    from kayan.tagger import Tagger
+
+    tagger = Tagger.load(model, threshold=threshold, device=device, dtype=dtype, runtime=runtime, batch=batch)
+    about = model_settings(model, tagger.threshold, runtime, device, dtype)
+    settings = Settings(Columns(text, identity, keep), form, shard, about)
+    said = _Ticker()
+    done = run(source, target, local(tagger), settings, strict=strict, progress=said, note=said.note)
+    said.note(
+        f"{target}: {done['articles']} articles, {done['mentions']} mentions in {len(done['shards'])} shards"
+        + (
+            f"; {done['rejected']['records']} records rejected, see rejected.jsonl"
+            if done["rejected"]["records"]
+            else ""
+        )
+    )
+
+
+class _Ticker:
+    """Progress on standard error: a line that changes every second on a terminal, else a line every half minute."""
+
+    def __init__(self) -> None:
+        self.live, self.next, self.width = sys.stderr.isatty(), 0.0, 0
+
+    def __call__(self, state: Any) -> None:
+        if state.seconds >= self.next:
+            self.next = state.seconds + (1 if self.live else 30)
+            line = str(state)
+            click.echo(f"\r{line:<{self.width}}" if self.live else line, nl=not self.live, err=True)
+            self.width = len(line)
+
+    def note(self, line: str) -> None:
+        click.echo(("\n" if self.live and self.width else "") + line, err=True)
+        self.width = 0
+
+
+@main.command()
 @click.option("--model", default=None, help="Checkpoint folder; the embedded starter if not given.")
 @click.option("--onnx", is_flag=True, help="model.onnx: float32, the same answers. The default.")
 @click.option("--int8", is_flag=True, help="model.int8.onnx: faster, with a few other answers.")
