@@ -8,11 +8,12 @@ from typing import Protocol, overload
 
 import numpy as np
 
-from kayan.checkpoint import Policy, inspect, resolve
+from kayan.checkpoint import CheckpointError, Policy, inspect, resolve
 from kayan.decoding import decode
 from kayan.document import Document
 from kayan.encoding import Encoded, Encoder
 from kayan.entities import Entity, group
+from kayan.formats import SURROGATE
 
 
 class Runtime(Protocol):
@@ -108,6 +109,10 @@ class Tagger:
             if not isinstance(article, str | Document):
                 raise TypeError(f"article {number} must be a string or a Document, not {type(article).__name__}")
             document = Document(article) if isinstance(article, str) else article
+            if half := SURROGATE.search(document.text):
+                raise ValueError(
+                    f"article {number}: half a character, {half[0]!r}, at {half.start()}; decode the text as UTF-8 or UTF-16"
+                )
             documents.append(document)
             size += len(document.text)
             if len(documents) >= chunk or size >= limit:
@@ -136,6 +141,8 @@ class Tagger:
             del jobs[: len(batch)]
             ids, mask = self.encoder.pad([self.encoder.inputs(encoded[i], encoded[i].windows[k]) for i, k in batch])
             tags, particles = self.runtime(ids, mask)
+            if not np.isfinite(tags).all() or (particles is not None and not np.isfinite(particles).all()):
+                raise CheckpointError("the model computes values that are no numbers; its weights are damaged")
             for row, job in enumerate(batch):
                 tag_rows[job] = tags[row]
                 if particles is not None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kayan.document import Document, DocumentError, Span
-from kayan.formats import FormatError, conll, replacing_bytes
+from kayan.formats import FormatError, conll, parse_json, replacing_bytes
 
 SPANS, TAGS = ("spans", "entities"), ("ner_tags", "tags", "labels")
 _OWN = {"id", "corpus", "text", "spans", "meta"}
@@ -168,7 +168,7 @@ class _Reader:
     def _from_sentences(self, group: Sequence[tuple[int, Mapping[str, Any]]]) -> Document:
         number, first = group[0]
         with self._telling(number, first["document"]):
-            meta = json.loads(first["meta"])
+            meta = parse_json(first["meta"], self.path)
             rows = [self._sentence(row["tokens"], row["ner_tags"], row["text"]) for _, row in group]
             document = conll.document(rows, first["document"], self.path)
         return Document(document.text, document.spans, document.id, {**document.meta, **meta})
@@ -211,6 +211,8 @@ class _Reader:
             yield
         except FormatError as error:
             raise FormatError(self.path, None, f"row {number}: article {name!r}: {error.message}") from None
+        except RecursionError:
+            raise FormatError(self.path, None, f"row {number}: article {name!r}: nested too deeply") from None
         except (DocumentError, TypeError, KeyError, ValueError) as error:
             message = str(error).removeprefix(f"document {name!r}: ")
             raise FormatError(self.path, None, f"row {number}: article {name!r}: {message}") from None
