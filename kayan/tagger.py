@@ -14,6 +14,7 @@ from kayan.document import Document
 from kayan.encoding import Encoded, Encoder
 from kayan.entities import Entity, group
 from kayan.formats import SURROGATE
+from kayan.words import MAX_PARTICLES
 
 
 class Runtime(Protocol):
@@ -141,8 +142,14 @@ class Tagger:
             del jobs[: len(batch)]
             ids, mask = self.encoder.pad([self.encoder.inputs(encoded[i], encoded[i].windows[k]) for i, k in batch])
             tags, particles = self.runtime(ids, mask)
-            if not np.isfinite(tags).all() or (particles is not None and not np.isfinite(particles).all()):
-                raise CheckpointError("the model computes values that are no numbers; its weights are damaged")
+            known = [(tags, len(self.policy.schema.tags))]
+            known += [] if particles is None else [(particles, MAX_PARTICLES + 1)]
+            for found, width in known:
+                if found.shape != (*ids.shape, width) or not np.isfinite(found).all():
+                    raise CheckpointError(
+                        f"the model does not compute {width} finite numbers for each sub-word; its weights or its graph "
+                        "are damaged"
+                    )
             for row, job in enumerate(batch):
                 tag_rows[job] = tags[row]
                 if particles is not None:
