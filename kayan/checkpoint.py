@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ POLICY_FILE = "kayan.json"
 PROCLITIC_FILE = "kayan_proclitic.safetensors"
 FORMAT = 1
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+# Of encoders whose weights do not number their layers.
+_MOST_LAYERS = 100
 STARTER = Path(__file__).parent / "starter"
 
 
@@ -72,6 +76,13 @@ class Policy:
                 f"{FORMAT} and IOB2"
             )
         try:
+            _expect(data, "types", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
+            _expect(data, "text", lambda value: isinstance(value, dict))
+            _expect(
+                data, "trained_on", lambda value: isinstance(value, list) and all(isinstance(x, dict) for x in value)
+            )
+            for key in ("temperature", "threshold"):
+                _expect(data, key, lambda value: isinstance(value, int | float) and abs(value) < 1e300)
             unknown = set(data["text"]) - {item.name for item in fields(TextPolicy)}
             if unknown:
                 raise ValueError(f"unknown text setting {sorted(unknown)}")
@@ -95,6 +106,11 @@ class Policy:
             raise CheckpointError(f"{where}: {error}") from None
 
 
+def _expect(data: Mapping[str, Any], key: str, fits: Callable[[Any], bool]) -> None:
+    if key in data and not fits(data[key]):
+        raise ValueError(f"{key} cannot be {reprlib.repr(data[key])}")
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint folder that has been looked at, its weights not yet read."""
@@ -106,10 +122,17 @@ class Checkpoint:
     parameters: int
 
     def tokenizer(self) -> Tokenizer:
-        return Tokenizer.from_file(str(self.path / "tokenizer.json"))
+        file = self.path / "tokenizer.json"
+        try:
+            return Tokenizer.from_file(str(file))
+        except Exception as error:  # tokenizers raises nothing more exact
+            raise CheckpointError(f"{file} is no tokenizer: {error}") from None
 
     def encoder(self) -> Encoder:
-        return Encoder(self.tokenizer(), self.policy.text, int(self.config.get("pad_token_id") or 0))
+        try:
+            return Encoder(self.tokenizer(), self.policy.text, int(self.config.get("pad_token_id") or 0))
+        except ValueError as error:
+            raise CheckpointError(f"{self.path / 'tokenizer.json'} cannot be used: {error}") from None
 
 
 def inspect(path: str | Path) -> Checkpoint:
@@ -117,12 +140,17 @@ def inspect(path: str | Path) -> Checkpoint:
 
     Raises `CheckpointError` naming what is missing, mismatched or pickled: the folder itself, `config.json`,
     `tokenizer.json`, `kayan.json`, safetensors weights, labels that are not those of the policy in its order, a window
-    longer than the model's positions, a proclitic head that the policy promises, weights of other sizes.
+    longer than the model's positions, a proclitic head that the policy promises, weights of other sizes, a link that
+    leads out of the folder.
     """
     path = Path(path)
     if not path.is_dir():
         raise CheckpointError(f"{path} is no checkpoint folder")
-    shards = sorted(path.glob("model*.safetensors"))
+    _check_links(path)
+    if (path / "adapter_config.json").exists():
+        # The library would load the model that it names instead of this one.
+        raise CheckpointError(f"{path} holds an adapter; merge it into its model and save that")
+    shards = sorted(file for file in path.glob("model*.safetensors") if file.is_file())
     pickles = [
         file.name for file in sorted(path.iterdir()) if file.suffix in _PICKLES and file.name != "training_args.bin"
     ]
@@ -137,7 +165,18 @@ def inspect(path: str | Path) -> Checkpoint:
         if not (path / name).is_file():
             hint = "; it is not a checkpoint that kayan trained" if name == POLICY_FILE else ""
             raise CheckpointError(f"{path} has no {name}{hint}")
+    index = path / "model.safetensors.index.json"
+    if not (path / "model.safetensors").is_file():
+        listed = _json(index) if index.is_file() else {}
+        named = listed.get("weight_map") if isinstance(listed, dict) else None
+        if not isinstance(named, dict) or not all(name in {file.name for file in shards} for name in named.values()):
+            raise CheckpointError(f"{index} must map each weight to one of {', '.join(file.name for file in shards)}")
     config = _json(path / "config.json")
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path / 'config.json'} must hold an object")
+    for key in ("max_position_embeddings", "pad_token_id", "num_hidden_layers"):
+        if not (config.get(key) is None or (type(config[key]) is int and 0 <= config[key] < 1 << 31)):
+            raise CheckpointError(f"{path / 'config.json'}: {key} cannot be {reprlib.repr(config[key])}")
     policy = Policy.from_json(_json(path / POLICY_FILE), str(path / POLICY_FILE))
     _check_labels(path, config, policy)
     limit = position_limit(config)
@@ -149,23 +188,48 @@ def inspect(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{path} has no {PROCLITIC_FILE}, though its {POLICY_FILE} promises a proclitic head")
     shapes = _shapes([*shards, *([path / PROCLITIC_FILE] if policy.proclitics else [])])
     head = next((shape for name, shape in shapes.items() if name.endswith("classifier.weight")), None)
-    if head is None or head[0] != len(policy.schema.tags):
-        found = "no classifier" if head is None else f"a classifier for {head[0]} labels"
+    if head is None or len(head) != 2 or head[0] != len(policy.schema.tags):
+        found = "no classifier" if head is None or len(head) != 2 else f"a classifier for {head[0]} labels"
         raise CheckpointError(f"{path}: the weights hold {found}, the policy has {len(policy.schema.tags)} tags")
     size = shapes.get("proclitic.weight")
-    if policy.proclitics and (size is None or size[0] != MAX_PARTICLES + 1):
+    if policy.proclitics and (size is None or size != [MAX_PARTICLES + 1, head[1]]):
         raise CheckpointError(f"{path / PROCLITIC_FILE} holds no head for 0 to {MAX_PARTICLES} particles")
-    rows = next((s[0] for n, s in shapes.items() if n.endswith("word_embeddings.weight")), None)
-    vocabulary = Tokenizer.from_file(str(path / "tokenizer.json")).get_vocab_size()
+    checkpoint = Checkpoint(path, policy, config, sum(math.prod(shape) for shape in shapes.values()))
+    rows = next((s[0] for n, s in shapes.items() if n.endswith("word_embeddings.weight") and s), None)
+    vocabulary = checkpoint.tokenizer().get_vocab_size()
     if rows is not None and rows < vocabulary:
         raise CheckpointError(f"{path}: the tokenizer has {vocabulary} entries, the weights embed only {rows}")
-    return Checkpoint(path, policy, config, sum(math.prod(shape) for shape in shapes.values()))
+    if rows is not None and (config.get("pad_token_id") or 0) >= rows:
+        raise CheckpointError(f"{path}: pad_token_id is {config['pad_token_id']}, the weights embed only {rows}")
+    # A library would build as many layers as it is told before it misses their weights, and pass over those it is not told of.
+    layers = len({match[1] for name in shapes if (match := re.search(r"\.layers?\.(\d+)\.", name))})
+    told = config.get("num_hidden_layers")
+    if told is not None and (told != layers if layers else told > _MOST_LAYERS):
+        raise CheckpointError(f"{path / 'config.json'}: num_hidden_layers is {told}, the weights hold {layers}")
+    for key, held in (("hidden_size", head[1]), ("vocab_size", rows)):
+        if held is not None and config.get(key, held) != held:
+            raise CheckpointError(
+                f"{path / 'config.json'}: {key} is {reprlib.repr(config[key])}, in the weights {held}"
+            )
+    return checkpoint
+
+
+def _check_links(path: Path) -> None:
+    """Refuse links that lead out of the folder, since a copy or an error message would hand out what they lead to; the
+    hub's cache keeps its files in a folder of its own."""
+    home = path.resolve()
+    homes = [home, home.parent.parent / "blobs"] if home.parent.name == "snapshots" else [home]
+    for file in path.rglob("*"):
+        if file.is_symlink() and not any(file.resolve().is_relative_to(one) for one in homes):
+            raise CheckpointError(f"{file} is a link that leads out of the checkpoint; put the file itself there")
 
 
 def _check_labels(path: Path, config: Mapping[str, Any], policy: Policy) -> None:
     raw = config.get("id2label")
-    if not raw:
-        raise CheckpointError(f"{path / 'config.json'} has no id2label, so the model's labels are not known")
+    if not isinstance(raw, dict) or not raw or not all(isinstance(tag, str) for tag in raw.values()):
+        raise CheckpointError(
+            f"{path / 'config.json'} has no id2label that maps numbers to labels, so the model's labels are not known"
+        )
     tags = [raw.get(str(i)) for i in range(len(raw))]
     if set(tags) != set(policy.schema.tags):
         raise CheckpointError(
@@ -178,7 +242,7 @@ def _check_labels(path: Path, config: Mapping[str, Any], policy: Policy) -> None
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # No UTF-8, no JSON, a number or nesting without end.
         raise CheckpointError(f"{path} is broken: {error}") from None
 
 

@@ -22,12 +22,24 @@ _COLOURS = ("bright_red", "bright_blue", "green", "magenta", "cyan", "yellow", "
 _ISOLATE, _POP = "\u2068", "\u2069"
 # What `kayan.doctor.quoted` writes, or a word: a label, a path without its line number.
 _UNIT = re.compile(r"'(?:[^'\\]|\\.)*'|[^\s'():]+")
+# Control characters by their pictures (␛); those beyond ASCII have none. Line feeds and tabs stay.
+_PICTURES = {code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)} | {0x7F: 0x2421}
+_PICTURES |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+
+
+def visible(text: str) -> str:
+    """The text with its control characters made visible: an article could give orders to the terminal that shows it.
+
+    >>> visible("فاس\x1b[2J")
+    'فاس␛[2J'
+    """
+    return text.replace("\r\n", "\n").translate(_PICTURES)
 
 
 def _told(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """A warning in one line, without the place in the code: it is about the user's files."""
     if issubclass(category, UserWarning):
-        click.echo(f"warning: {message}", err=True)
+        click.echo(f"warning: {visible(str(message))}", err=True)
 
 
 class _Commands(click.Group):
@@ -182,13 +194,13 @@ def painted(document: Document, types: tuple[str, ...], colour: bool) -> str:
     parts, at = [], 0
     for span in document.spans:
         label = f"{_ISOLATE}{span.label}{_POP}"
-        parts.append(document.text[at : span.start])
+        parts.append(visible(document.text[at : span.start]))
         if colour:
-            parts.append(click.style(span.text, fg=paint[span.label], bold=True))
+            parts.append(click.style(visible(span.text), fg=paint[span.label], bold=True))
         else:
-            parts.append(f"[{span.text} {label}]")
+            parts.append(f"[{visible(span.text)} {label}]")
         at = span.end
-    parts.append(document.text[at:])
+    parts.append(visible(document.text[at:]))
     lines = ["".join(parts), ""]
     for label in types:
         found: dict[str, list[float]] = {}
@@ -198,7 +210,9 @@ def painted(document: Document, types: tuple[str, ...], colour: bool) -> str:
         if found:
             head = click.style(f"{label:<6}", fg=paint[label], bold=True) if colour else f"{label:<6}"
             names = " · ".join(
-                f"{_ISOLATE}{name}{_POP}" + (f" ×{len(scores)}" if len(scores) > 1 else "") + f" {max(scores):.2f}"
+                f"{_ISOLATE}{visible(name)}{_POP}"
+                + (f" ×{len(scores)}" if len(scores) > 1 else "")
+                + f" {max(scores):.2f}"
                 for name, scores in found.items()
             )
             lines.append(f"{head} {names}")
@@ -476,7 +490,7 @@ def stats(files: tuple[str, ...], as_json: bool, corpus: str | None) -> None:
             f"{counts['share_behind_a_particle']:.0%} behind a particle, longest {counts['longest_mention_words']} words"
         )
         for label, row in counts["types"].items():
-            frequent = " · ".join(f"{name} {count}" for name, count in row["most_frequent"])
+            frequent = " · ".join(f"{visible(name)} {count}" for name, count in row["most_frequent"])
             click.echo(f"  {label:<6} {row['mentions']:>5}  {row['distinct_names']:>5} names  {frequent}")
 
 
@@ -687,5 +701,5 @@ def _load(file: str, corpus: str | None, format: str | None = None) -> Any:
 
 
 def _fail(error: object) -> NoReturn:
-    click.echo(f"error: {error}", err=True)
+    click.echo(f"error: {visible(str(error))}", err=True)
     raise SystemExit(2)

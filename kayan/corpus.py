@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import random
+import reprlib
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,18 +75,24 @@ class Description:
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
                 raise ValueError(
-                    f"{where}: unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {known}")
+                    f"{where}: unknown key {reprlib.repr(key)}; "
+                    + (f"did you mean {near[0]!r}?" if near else f"known are {known}")
                 )
         values = dict(data)
         for key in ("annotates", "counts_as", "labels"):
             if key in values and not _listed_strings(values[key], key):
-                raise ValueError(f"{where}: {key} has the wrong shape: {values[key]!r}")
+                # Not repr(): a few lines of YAML whose anchors refer to each other would fill the memory.
+                raise ValueError(f"{where}: {key} has the wrong shape: {reprlib.repr(values[key])}")
         if values.get("format") not in (None, *FORMATS):
-            raise ValueError(f"{where}: format must be one of {', '.join(FORMATS)}, not {values['format']!r}")
+            raise ValueError(
+                f"{where}: format must be one of {', '.join(FORMATS)}, not {reprlib.repr(values['format'])}"
+            )
         if not isinstance(values.get("group", 1), int) or values.get("group", 1) < 1:
-            raise ValueError(f"{where}: group must be a number of sentences, at least 1, not {values['group']!r}")
+            raise ValueError(
+                f"{where}: group must be a number of sentences, at least 1, not {reprlib.repr(values['group'])}"
+            )
         if not isinstance(values.get("proclitics", True), bool):
-            raise ValueError(f"{where}: proclitics must be true or false, not {values['proclitics']!r}")
+            raise ValueError(f"{where}: proclitics must be true or false, not {reprlib.repr(values['proclitics'])}")
         if values.get("annotates") is not None:
             values["annotates"] = tuple(values["annotates"])
         return cls(**values)
@@ -115,7 +122,9 @@ def read_description(path: str | Path) -> Description:
         ) from None
     try:
         data = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
+    except FormatError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or a number that is none.
         raise FormatError(path, None, f"broken YAML: {getattr(error, 'problem', error)}") from None
     return Description.from_mapping(data, path)
 

@@ -9,7 +9,7 @@ import numpy as np
 from kayan.document import Span
 from kayan.encoding import Encoded, mention_start
 from kayan.schema import Schema
-from kayan.words import PAIRS, governs, is_open, particle_candidates
+from kayan.words import PAIRS, governs, opens, particle_candidates
 
 
 def viterbi(emissions: Sequence[np.ndarray], schema: Schema) -> list[np.ndarray]:
@@ -20,29 +20,31 @@ def viterbi(emissions: Sequence[np.ndarray], schema: Schema) -> list[np.ndarray]
     articles are decoded together, the longest first; each result is the one it would have alone.
     """
     order = sorted(range(len(emissions)), key=lambda i: -len(emissions[i]))
-    lengths = [len(emissions[i]) for i in order]
-    longest = lengths[0] if lengths else 0
+    lengths = np.array([len(emissions[i]) for i in order], dtype=np.int64)
+    longest = int(lengths.max(initial=0))
     tags = len(schema.tags)
-    scores = np.zeros((len(order), longest, tags))
+    # The words of all articles by their place: those in place t, an article a row, stand from `first[t]` on. Nothing is
+    # padded, so that a very long article beside short ones takes no more memory than alone.
+    active = np.searchsorted(-lengths, -np.arange(longest), side="left")
+    first = np.concatenate([[0], np.cumsum(active)]).astype(np.int64)
+    scores = np.zeros((int(first[-1]), tags))
     for row, i in enumerate(order):
-        scores[row, : lengths[row]] = emissions[i]
+        scores[first[: lengths[row]] + row] = emissions[i]
     forbidden = np.where(schema.transitions, 0.0, -np.inf)
-    back = np.zeros((longest, len(order), tags), dtype=np.int16)
-    best = np.where(schema.starts, scores[:, 0], -np.inf) if longest else scores[:, :0]
-    active = len(order)
+    back = np.zeros(scores.shape, dtype=np.int16)
+    best = np.where(schema.starts, scores[: first[1] if longest else 0], -np.inf)
     for t in range(1, longest):
-        while lengths[active - 1] <= t:
-            active -= 1
-        paths = best[:active, :, None] + forbidden
-        back[t, :active] = paths.argmax(1)
-        best[:active] = paths.max(1) + scores[:active, t]
+        here, rows = slice(first[t], first[t + 1]), active[t]
+        paths = best[:rows, :, None] + forbidden
+        back[here] = paths.argmax(1)
+        best[:rows] = paths.max(1) + scores[here]
     decoded: list[np.ndarray] = [np.zeros(0, dtype=np.int64)] * len(order)
     for row, i in enumerate(order):
         path = np.zeros(lengths[row], dtype=np.int64)
         if lengths[row]:
             path[-1] = best[row].argmax()
-            for t in range(lengths[row] - 1, 0, -1):
-                path[t - 1] = back[t, row, path[t]]
+            for t in range(int(lengths[row]) - 1, 0, -1):
+                path[t - 1] = back[first[t] + row, path[t]]
         decoded[i] = path
     return decoded
 
@@ -80,14 +82,16 @@ def _closed(text: str, found: Sequence[tuple[int, int]], path: np.ndarray, first
     """The end of a mention in words, so that it leaves an opening mark at its end («جمعية “») and takes the mark along that
     closes what it opened («مؤتمر الأطراف (كوب 30)»)."""
 
-    def inside() -> str:
-        return text[found[first][0] : found[stop - 1][1]]
-
-    while stop - first > 1 and (last := text[slice(*found[stop - 1])]) in PAIRS and is_open(inside(), last):
+    inside = text[found[first][0] : found[stop - 1][1]]
+    counts = {char: inside.count(char) for pair in PAIRS.items() for char in pair}
+    while stop - first > 1 and (last := text[slice(*found[stop - 1])]) in PAIRS and opens(counts, last):
         stop -= 1
+        # Counted anew, a row of marks would take the square of its length.
+        for char in text[found[stop - 1][1] : found[stop][1]]:
+            counts[char] = counts.get(char, 0) - 1
     if stop < len(path) and path[stop] == 0:
         following = text[slice(*found[stop])]
-        stop += any(following == close and is_open(inside(), mark) for mark, close in PAIRS.items())
+        stop += any(following == close and opens(counts, mark) for mark, close in PAIRS.items())
     return stop
 
 

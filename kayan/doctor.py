@@ -203,7 +203,8 @@ def _orphans(place: _Place) -> Iterator[tuple[int, Finding]]:
         a, b = place.columns.tokens[i]
         span = Span(a, b, place.columns.tags[i][2:], source=place.document.text)
         # Where no mention begins there any more, it was mended after the columns were read.
-        if any(a <= other.start < b and other.label == span.label for other in place.document.spans):
+        first, last = (bisect_left(place.document.spans, edge, key=lambda span: span.start) for edge in (a, b))
+        if any(other.label == span.label for other in place.document.spans[first:last]):
             yield place.found("orphan-tag", f"the {span.label} tag of {quoted(span.text)} continues nothing", span)
 
 
@@ -281,7 +282,10 @@ def _length(span: Span) -> int:
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     """The mention without white space, invisible characters, punctuation and tatweel at its edges; marks stay whose
     partner stands inside («بيت «الحكمة»»), unless they enclose the whole."""
-    while start < end:
+    # Each step looks at the whole mention; what is left after so many is a finding all the same.
+    for _ in range(200):
+        if start == end:
+            break
         name = text[start:end]
         close = PAIRS.get(name[0])
         if _is_edge(name[-1]) and not _closed(name):
@@ -302,7 +306,7 @@ def _is_edge(char: str) -> bool:
 def _closed(name: str) -> bool:
     """Whether the last character belongs: it closes what opened inside, or ends an abbreviation («1446هـ», «ش.م.م.»)."""
     closes = any(name[-1] == close and is_open(name[:-1], mark) for mark, close in PAIRS.items())
-    return closes or re.search(r"هـ$|\.\w\.$", name) is not None
+    return closes or re.search(r"هـ$|\.\w\.$", name[-3:]) is not None
 
 
 def _copies(places: Sequence[_Place]) -> Iterator[tuple[int, Finding]]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from numbers import Real
 from typing import Any
 
 _LETTER = "\u0621-\u063a\u0641-\u064a\u066e-\u066f\u0671-\u06d3"
 _FREE_BEFORE = re.compile(f"(?:^|[^{_LETTER}])[وفبك]?$")
 _FOLLOWING = re.compile(f"[{_LETTER}]")
+_RUN = re.compile(f"[{_LETTER}]+")
 _MARKS = re.compile("[\u0640\u064b-\u0652\u0670]+")
 # First words that begin with their own lam: after the particle ل they read «للبنان», and no alef was dropped.
 LAM_INITIAL = frozenset(
@@ -51,6 +54,11 @@ class Span:
         if not isinstance(self.label, str) or not self.label.strip():
             raise DocumentError(
                 f"span [{self.start}, {self.end}) needs a label, a non-empty string, not {self.label!r}"
+            )
+        score = self.score
+        if score is not None and (not isinstance(score, Real) or isinstance(score, bool) or not abs(score) < 1e300):
+            raise DocumentError(
+                f"span [{self.start}, {self.end}) must have a finite number as its score, not {score!r}"
             )
 
     @property
@@ -152,10 +160,18 @@ def canonical_name(text: str, start: int, end: int) -> str:
 
 def _stands_free(word: str, text: str) -> bool:
     """Whether `word` stands in `text` as a word, maybe behind one of و ف ب ك."""
-    # One pattern of the whole would be searched ten times more slowly, and articles ask this of many names.
+    # Articles ask this of many names: the words are listed once. A name that is more than letters is looked for.
+    if _RUN.fullmatch(word):
+        return word in _free_words(text)
     at = text.find(word)
     while at >= 0:
         if _FREE_BEFORE.search(text[max(0, at - 2) : at]) and not _FOLLOWING.match(text, at + len(word)):
             return True
         at = text.find(word, at + 1)
     return False
+
+
+@lru_cache(4)
+def _free_words(text: str) -> frozenset[str]:
+    runs = set(_RUN.findall(text))
+    return frozenset(runs | {run[1:] for run in runs if run[0] in "وفبك"})

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from kayan.document import Document, Span
+from kayan.document import Document, DocumentError, Span, ranges
 from kayan.schema import OUTSIDE, Declaration, TagSets
 from kayan.text import PROFILES, View, normalise
 from kayan.words import particle_count, particle_end, words
 
 IGNORED = -100
+# Sub-words in a window: the memory of an encoder grows with their square.
+MOST = 16_384
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,13 @@ class TextPolicy:
     stride: int = 64
 
     def __post_init__(self) -> None:
-        if self.profile not in PROFILES:
+        if not isinstance(self.profile, str) or self.profile not in PROFILES:
             normalise("", self.profile)  # raises, naming the profiles
-        if not self.window >= 8:
-            raise ValueError(f"window must be at least 8 sub-words, not {self.window}")
+        for name in ("window", "stride"):
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"{name} must be a whole number of sub-words, not {getattr(self, name)!r}")
+        if not 8 <= self.window <= MOST:
+            raise ValueError(f"window must be between 8 and {MOST} sub-words, not {self.window}")
         if not 0 <= self.stride <= self.window // 2:
             raise ValueError(f"stride must be between 0 and half the window ({self.window // 2}), not {self.stride}")
 
@@ -161,8 +166,9 @@ class Encoder:
         merged = np.full((len(encoded.words), logits[0].shape[1]), np.nan, dtype=np.float32)
         best = np.full(len(encoded.words), -1.0)
         length = len(encoded.ids)
+        places = _places(encoded)
         for (start, end), rows in zip(encoded.windows, logits, strict=True):
-            inside = np.flatnonzero((encoded.first >= start) & (encoded.first < end))
+            inside = _inside(*places, start, end)
             at = encoded.first[inside]
             left = np.where(start == 0, np.inf, at - start)
             right = np.where(end == length, np.inf, end - 1 - at)
@@ -191,8 +197,14 @@ class Encoder:
         labels = np.array(sets.admissible(tags, declaration), dtype=np.int64)
         particles = np.array(counts, dtype=np.int64)
         silent = encoded.first < 0
-        for start, end in document.meta.get("open", ()):
-            silent |= np.array([a < end and start < b for a, b in encoded.words], dtype=bool)
+        gaps = ranges(document.meta.get("open", ()), len(document.text))
+        if gaps is None:
+            raise DocumentError(
+                f"document {document.id!r}: meta['open'] must be a list of [start, end] within the text"
+            )
+        starts, ends = (np.array([word[side] for word in encoded.words], dtype=np.int64) for side in (0, 1))
+        for start, end in gaps:
+            silent[np.searchsorted(ends, start, side="right") : np.searchsorted(starts, end, side="left")] = True
         labels[silent] = IGNORED
         particles[silent] = IGNORED
         return labels, particles, lost
@@ -202,15 +214,28 @@ class Encoder:
 
         In the overlap of two windows both learn; each has context there that the other lacks.
         """
+        places = _places(encoded)
         for start, end in encoded.windows:
             row = {"input_ids": self.inputs(encoded, (start, end))}
-            inside = np.flatnonzero((encoded.first >= start) & (encoded.first < end))
+            inside = _inside(*places, start, end)
             at = encoded.first[inside] - start + len(self.prefix)
             for key, values in (("labels", labels), ("particles", particles)):
                 column = np.full(len(row["input_ids"]), IGNORED, dtype=np.int64)
                 column[at] = values[inside]
                 row[key] = column.tolist()
             yield row
+
+
+def _places(encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
+    """The words that have sub-words, in the order of their first ones, and these."""
+    words = np.flatnonzero(encoded.first >= 0)
+    words = words[np.argsort(encoded.first[words], kind="stable")]
+    return words, encoded.first[words]
+
+
+def _inside(words: np.ndarray, first: np.ndarray, start: int, end: int) -> np.ndarray:
+    """The words whose first sub-word lies in the window; all are not looked through for each window."""
+    return words[slice(*np.searchsorted(first, [start, end]))]
 
 
 def word_tags(document: Document, found: Sequence[tuple[int, int]]) -> tuple[list[str], list[int], list[Unreachable]]:

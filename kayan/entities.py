@@ -123,6 +123,8 @@ _KINDS = _DROPPED | _words(
 # Well-known institutions that longer names of others begin with («الاتحاد الأوروبي لكرة القدم»).
 _ALONE = _names("الأمم المتحدة، منظمة الأمم المتحدة، الاتحاد الأوروبي، الاتحاد الإفريقي، الاتحاد العربي، البنك الدولي")
 
+# Parts of a name that still has shorter forms: they are as many as the parts, and each as long as the name.
+_LONGEST = 40
 _EDITION = _words("الدورة دورة النسخة نسخة الطبعة طبعة")
 _DAYS = _words("يوم يومي شهر سنة عام")
 
@@ -169,8 +171,9 @@ def group(document: Document) -> list[Entity]:
         at.append(node)
     fuller: dict[tuple[str, str], list[_Node]] = defaultdict(list)
     for (label, _), node in nodes.items():
-        for short in dict.fromkeys(_SHORT.get(label, _nothing)(node.parts)):
-            fuller[label, short].append(node)
+        if len(node.parts) <= _LONGEST:
+            for short in dict.fromkeys(_SHORT.get(label, _nothing)(node.parts)):
+                fuller[label, short].append(node)
     for i, k in _bracketed(document):
         full, acronym = sorted((at[i], at[k]), key=lambda node: -len(node.parts))
         for short in _definites(acronym.parts):

@@ -181,8 +181,11 @@ def load(folder: str | Path) -> tuple[TaggerModel, Policy]:
                 local_files_only=True,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{folder} cannot be loaded: {error}") from None
+    except Exception as error:  # Of what the libraries say of a nonsensical config.json there is no end.
+        reason = str(error).strip() or type(error).__name__
+        if "ignore_mismatched_sizes" in reason:
+            reason = "the sizes in its config.json are not those of its weights"
+        raise CheckpointError(f"{folder} cannot be loaded: {reason}") from None
     if report["missing_keys"]:
         raise CheckpointError(f"{folder} lacks the weights {', '.join(sorted(report['missing_keys'])[:5])}")
     model = TaggerModel(classifier, checkpoint.policy.proclitics)

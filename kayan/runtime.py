@@ -98,7 +98,7 @@ class OnnxRuntime:
         try:
             known = json.loads(self.session.get_modelmeta().custom_metadata_map["kayan"])
             weights, tags = known["weights"], tuple(known["tags"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, RecursionError):
             raise CheckpointError(f"{file} does not say which weights it belongs to; {make}") from None
         if weights != digest(checkpoint.path) or tags != checkpoint.policy.schema.tags:
             raise CheckpointError(f"{file} was made from other weights than those beside it; {make}")

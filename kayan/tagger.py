@@ -8,11 +8,13 @@ from typing import Protocol, overload
 
 import numpy as np
 
-from kayan.checkpoint import Policy, inspect, resolve
+from kayan.checkpoint import CheckpointError, Policy, inspect, resolve
 from kayan.decoding import decode
 from kayan.document import Document
 from kayan.encoding import Encoded, Encoder
 from kayan.entities import Entity, group
+from kayan.formats import SURROGATE
+from kayan.words import MAX_PARTICLES
 
 
 class Runtime(Protocol):
@@ -109,6 +111,10 @@ class Tagger:
             if not isinstance(article, str | Document):
                 raise TypeError(f"article {number} must be a string or a Document, not {type(article).__name__}")
             document = Document(article) if isinstance(article, str) else article
+            if half := SURROGATE.search(document.text):
+                raise ValueError(
+                    f"article {number}: half a character, {half[0]!r}, at {half.start()}; decode the text as UTF-8 or UTF-16"
+                )
             documents.append(document)
             size += len(document.text)
             if len(documents) >= chunk or size >= limit:
@@ -137,6 +143,14 @@ class Tagger:
             del jobs[: len(batch)]
             ids, mask = self.encoder.pad([self.encoder.inputs(encoded[i], encoded[i].windows[k]) for i, k in batch])
             tags, particles = self.runtime(ids, mask)
+            known = [(tags, len(self.policy.schema.tags))]
+            known += [] if particles is None else [(particles, MAX_PARTICLES + 1)]
+            for found, width in known:
+                if found.shape != (*ids.shape, width) or not np.isfinite(found).all():
+                    raise CheckpointError(
+                        f"the model does not compute {width} finite numbers for each sub-word; its weights or its graph "
+                        "are damaged"
+                    )
             for row, job in enumerate(batch):
                 tag_rows[job] = tags[row]
                 if particles is not None:

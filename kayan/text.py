@@ -248,7 +248,7 @@ def normalise(text: str, profile: str = "light", segmenter: Segmenter | None = N
     between the segments of a word («و+ال+كتاب»); by default Farasa. Raises `ValueError` for an unknown profile,
     `MissingDependency` where Farasa or Java is not there, `AlignmentError` where the segments are not the text's.
     """
-    chosen = PROFILES.get(profile)
+    chosen = PROFILES.get(profile) if isinstance(profile, str) else None
     if chosen is None:
         near = difflib.get_close_matches(str(profile), PROFILES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -348,7 +348,7 @@ _HTML_TAGS = (
     "meta|nav|object|ol|option|p|picture|pre|q|s|script|section|select|small|source|span|strike|strong|style|sub|sup|"
     "svg|table|tbody|td|textarea|tfoot|th|thead|title|tr|tt|u|ul|video"
 )
-_TAG = rf"</?(?:{_HTML_TAGS})(?:[\s/][^<>]*)?>|<!--.*?-->"
+_TAG = rf"</?(?:{_HTML_TAGS})(?:[\s/][^<>]*)?>|<!--(?:(?!<!--|-->).)*+-->"
 _ADDRESS = "[-A-Za-z0-9@:%_+.~#?&/=]"
 _PLACEHOLDERS = ("رابط", "مستخدم")
 # AraBERT's letters, and the other characters of its vocabulary, which stand alone between spaces.
@@ -365,7 +365,9 @@ ARABERT: tuple[Rule, ...] = (
     Rule(
         "html_entities",
         "«&quot;» and its like are what they stand for",
-        pattern=re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[A-Za-z][A-Za-z0-9]{1,31};?)"),
+        pattern=re.compile(
+            r"&(?:#[0-9]{1,16}(?![0-9]);?|#[xX][0-9a-fA-F]{1,16}(?![0-9a-fA-F]);?|[A-Za-z][A-Za-z0-9]{1,31};?)"
+        ),
         replacement=lambda m: html.unescape(m.group()),
     ),
     *LIGHT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from kayan.document import Document, Span
 
@@ -35,7 +36,8 @@ _ABBREVIATION = re.compile(
 )
 # Marks that open a quotation or a bracket, and the one that closes it.
 PAIRS = {"«": "»", "“": "”", '"': '"', "(": ")", "[": "]"}
-_BREAK = re.compile(r"\n+|[.!?؟…]+[\"'»”’)\]]*(?=\s|$)")
+# Nothing is given back, and no search begins within a run: a line of dots would take the square of its length.
+_BREAK = re.compile(r"\n+|(?<![.!?؟…])[.!?؟…]++[\"'»”’)\]]*+(?=\s|$)")
 
 
 def words(text: str) -> list[tuple[int, int]]:
@@ -109,8 +111,13 @@ def is_open(text: str, mark: str) -> bool:
     >>> is_open("بيت «الحكمة", "«"), is_open("بيت «الحكمة»", "«"), is_open('مؤسسة "بيت', '"')
     (True, False, True)
     """
+    return opens({char: text.count(char) for char in (mark, PAIRS[mark])}, mark)
+
+
+def opens(counts: Mapping[str, int], mark: str) -> bool:
+    """`is_open` by how often the marks stand in the text."""
     close = PAIRS[mark]
-    return text.count(mark) % 2 == 1 if close == mark else text.count(mark) > text.count(close)
+    return counts[mark] % 2 == 1 if close == mark else counts[mark] > counts[close]
 
 
 def particle_end(word: str, count: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -169,7 +170,7 @@ def read_as(kind: type[Kind], path: str | Path, overrides: Sequence[str] = ()) -
             raise ConfigError(f"override {override!r} must look like section.key=value")
         try:
             _set(data, key.split("."), yaml.safe_load(value))
-        except (yaml.YAMLError, LookupError, TypeError) as error:
+        except (yaml.YAMLError, LookupError, TypeError, ValueError, RecursionError) as error:
             raise ConfigError(f"override {override!r}: {str(error).splitlines()[0]}") from None
     return _validated(data, path, kind)
 
@@ -180,7 +181,11 @@ def raw(path: str | Path) -> dict[str, Any]:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: a date or a number that is none, or no UTF-8.
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise ConfigError(f"{where}: broken YAML: {getattr(error, 'problem', None) or error}") from None
@@ -223,7 +228,7 @@ def _explain(item: Any, kind: type[Section]) -> str:
     if item["type"] == "missing":
         return f"{where!r} is required"
     message = item["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}, not {item['input']!r}" if where else message
+    return f"{where}: {message[0].lower()}{message[1:]}, not {reprlib.repr(item['input'])}" if where else message
 
 
 def _fields_at(location: Sequence[Any], kind: Any) -> dict[str, Any]:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+# Half of a character, which JSON can spell and no encoding can write.
+SURROGATE = re.compile("[\ud800-\udfff]")
+_SPELT = re.compile(r"\\u[dD][89a-fA-F]")
+# Metadata nested deeper is no metadata; readers and writers of JSON call themselves for each level.
+_DEPTH = 100
 
 
 class FormatError(ValueError):
@@ -32,6 +40,10 @@ def decode(data: bytes, path: str | Path, first: int = 1) -> str:
     """`data` as UTF-8 text; `path` and `first`, the line it begins at, are for the message."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise FormatError(path, first, "is UTF-16, UTF-8 is expected: convert it with `iconv -f UTF-16 -t UTF-8`")
+    if _is_utf16(data[:4096]):
+        raise FormatError(
+            path, first, "looks like UTF-16 without its mark, UTF-8 is expected: try `iconv -f UTF-16LE -t UTF-8`"
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -43,6 +55,48 @@ def decode(data: bytes, path: str | Path, first: int = 1) -> str:
     if not text.strip():
         raise FormatError(path, None, "is empty")
     return text
+
+
+def _is_utf16(data: bytes) -> bool:
+    """Whether every second byte is the upper half of an Arabic or Latin character: as UTF-8 that may be readable, and is
+    control characters."""
+    halves = [data[side::2] for side in (0, 1)]
+    return len(data) >= 16 and any(sum(byte in b"\x00\x06" for byte in half) > 0.9 * len(half) for half in halves)
+
+
+def parse_json(written: str, path: str | Path, line: int | None = None, column: int = 0) -> Any:
+    """The value that JSON says. `path`, `line` (None counts in `written`) and `column`, where it begins, are for messages.
+
+    Raises `FormatError` for broken JSON, nesting deeper than 100 levels and a number of more than 4300 digits.
+    """
+    try:
+        value = json.loads(written)
+    except json.JSONDecodeError as error:
+        message = f"broken JSON at column {error.colno + column}: {error.msg}"
+        raise FormatError(path, line or error.lineno, message) from None
+    except RecursionError:
+        raise FormatError(path, line, f"JSON nested deeper than {_DEPTH} levels") from None
+    except ValueError as error:  # Python converts no number so long.
+        raise FormatError(path, line, f"a number in the JSON is too long: {str(error).split(':')[0]}") from None
+    if written.count("[") + written.count("{") > _DEPTH and _is_deep(value):
+        raise FormatError(path, line, f"JSON nested deeper than {_DEPTH} levels")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEPTH):
+        groups = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
+        level = [inner for group in groups for inner in group]
+    return any(isinstance(item, dict | list) for item in level)
+
+
+def halved(value: Any, written: str) -> str | None:
+    """What is wrong with a value of the JSON `written` that holds half a character, in a key or a string; else None."""
+    if not _SPELT.search(written):
+        return None
+    half = SURROGATE.search(text := json.dumps(value, ensure_ascii=False))
+    return half and f"has half a character, {half[0]!r}, which nothing can write, near {text[: half.start()][-20:]!r}"
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from kayan.document import Document, DocumentError, Span
 from kayan.formats import FormatError, decode, read_text, replacing
 from kayan.formats.offsets import COUNTINGS, OffsetError, locate, points
 
-_MENTION = re.compile(r"T\S*\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
+_MENTION = re.compile(r"T\S*\t(\S+) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)(?:\t(.*))?")
 _KINDS = {
     "R": "relations",
     "*": "equivalences",
@@ -31,7 +31,10 @@ _KINDS = {
 # Without this brat marks nested mentions as errors.
 _OVERLAP = "<OVERLAP>\tArg1:<ENTITY>, Arg2:<ENTITY>, <OVL-TYPE>:<ANY>"
 # What would end a line or a column of an .ann file: brat cuts a mention there.
-_BREAK = re.compile(r"\s*[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
+_BREAK = re.compile(r"(?<!\s)\s++")
+_ENDS = re.compile(r"[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+
+_NO_NAME = re.compile(r'[\\:*?"<>|\x00-\x1f\ud800-\udfff]')
 
 
 def read(path: str | Path, *, counting: str | None = None) -> list[Document]:
@@ -77,7 +80,7 @@ def write(path: str | Path, documents: Iterable[Document]) -> None:
     for document in documents:
         name = path / f"{document.id}.txt"
         parts = document.id.split("/")
-        if any(not part.strip(". ") or re.search(r'[\\:*?"<>|\x00-\x1f]', part) for part in parts):
+        if any(not part.strip(". ") or _NO_NAME.search(part) or len(part.encode()) > 200 for part in parts):
             raise ValueError(f"article {document.id!r}: its id cannot be the name of a file")
         if document.id.casefold() in seen:
             raise ValueError(f"articles {seen[document.id.casefold()]!r} and {document.id!r} would share a file")
@@ -112,7 +115,7 @@ def _line(number: int, span: Span, document: Document) -> str:
     where = f"article {document.id!r}: {span.text!r} at {span.start}"
     if not re.fullmatch(r"\w[\w-]*", span.label):
         raise ValueError(f"{where}: brat takes only letters, digits, - and _ in a type, not {span.label!r}")
-    cuts = [(match.start(), match.end()) for match in _BREAK.finditer(span.text)]
+    cuts = [match.span() for match in _BREAK.finditer(span.text) if _ENDS.search(match[0])]
     if any(start == 0 or end == len(span.text) for start, end in cuts):
         raise ValueError(f"{where}: it begins or ends with a line break or a tab, which brat cannot hold")
     edges = [0, *(edge for cut in cuts for edge in cut), len(span.text)]
@@ -132,6 +135,7 @@ def _article(file: Path, identity: str, counting: str | None, unread: Counter[st
         data = file.read_bytes()
     except OSError as error:
         raise FormatError(file, None, f"cannot be read: {error.strerror}") from None
+    maps: dict[str, dict[int, int]] = {}
     rows = []
     for number, line in enumerate(decode(data, file).split("\n") if data.strip() else [], 1):
         line = line.rstrip("\r")
@@ -141,9 +145,9 @@ def _article(file: Path, identity: str, counting: str | None, unread: Counter[st
             unread[_KINDS[line[0]]] += 1
         elif match := _MENTION.fullmatch(line):
             fragments = [(int(a), int(b)) for a, b in (pair.split() for pair in match[2].split(";"))]
-            if len(fragments) > 1 and not any(
-                _joined(text, fragments, way) for way in ([counting] if counting else COUNTINGS[:2])
-            ):
+            if len(fragments) > 1 and not maps:
+                maps = {way: points(text, way) for way in ([counting] if counting else COUNTINGS[:2])}
+            if len(fragments) > 1 and not any(_joined(text, fragments, at) for at in maps.values()):
                 raise FormatError(
                     file,
                     number,
@@ -169,8 +173,7 @@ def _article(file: Path, identity: str, counting: str | None, unread: Counter[st
     return Document(text, spans, identity)
 
 
-def _joined(text: str, fragments: Sequence[tuple[int, int]], counting: str) -> bool:
-    """Whether only white space lies between the fragments."""
-    at = points(text, counting)
+def _joined(text: str, fragments: Sequence[tuple[int, int]], at: dict[int, int]) -> bool:
+    """Whether only white space lies between the fragments; `at` maps their offsets to code points."""
     gaps = [(end, start) for (_, end), (start, _) in itertools.pairwise(fragments)]
     return all(end in at and start in at and text[at[end] : at[start]].isspace() for end, start in gaps)

@@ -152,6 +152,8 @@ def write(path: str | Path, documents: Iterable[Document]) -> None:
 def lines(documents: Iterable[Document]) -> Iterator[str]:
     """The lines of the articles. Raises as `tagged` does."""
     for document in documents:
+        if document.id != " ".join(document.id.split()):
+            raise ValueError(f"article {document.id!r}: CoNLL cannot hold an id with line breaks or odd white space")
         yield f"# id = {document.id}\n"
         for text, rows in tagged(document):
             yield f"# text = {_escape(text)}\n"
@@ -167,16 +169,21 @@ def tagged(document: Document) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     holds no word: columns cannot say that.
     """
     spans = document.spans
+    for span in spans:
+        if not _TAG.fullmatch(f"B-{span.label}"):
+            raise ValueError(f"article {document.id!r}: the label {span.label!r} of {span.text!r} holds white space")
     for one, other in itertools.pairwise(spans):
         if one.overlaps(other):
             raise ValueError(
                 f"article {document.id!r}: {one.text!r} and {other.text!r} overlap; CoNLL cannot hold both"
             )
-    cuts = {edge for span in spans for edge in (span.start, span.end)}
+    cuts = sorted({edge for span in spans for edge in (span.start, span.end)})
     pieces = _stretched([piece for word in words(document.text) for piece in _cut(*word, cuts)], document)
     tags = _piece_tags(pieces, spans)
     starts = [start for start, _ in sentences(document.text)]
-    starts = [s for s in starts if not any(span.start < s < span.end for span in spans)]
+    # The spans do not overlap: only the last that begins before may hold the start of a sentence.
+    begun = [bisect_left(spans, start, key=lambda span: span.start) - 1 for start in starts]
+    starts = [start for start, k in zip(starts, begun, strict=True) if k < 0 or spans[k].end <= start]
     edges, begins = [0], [begin for begin, _ in pieces]
     for start in [*starts[1:], len(document.text)]:
         if bisect_left(begins, start) > bisect_left(begins, edges[-1]):
@@ -312,8 +319,8 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _cut(start: int, end: int, cuts: set[int]) -> Iterator[tuple[int, int]]:
-    edges = [start, *sorted(c for c in cuts if start < c < end), end]
+def _cut(start: int, end: int, cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    edges = [start, *cuts[bisect_right(cuts, start) : bisect_left(cuts, end)], end]
     yield from itertools.pairwise(edges)
 
 

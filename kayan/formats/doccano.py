@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from kayan.document import Document, Span
-from kayan.formats import FormatError, read_text, replacing
-from kayan.formats.offsets import SURROGATE, points
+from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, replacing
+from kayan.formats.offsets import points
 
 _LABELS = ("label", "labels", "entities")
 
@@ -38,16 +38,17 @@ def read(path: str | Path, *, counting: str | None = None) -> list[Document]:
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise FormatError(path, number, f"broken JSON at column {error.colno}: {error.msg}") from None
+        record = parse_json(line, path, number)
         if not isinstance(record, dict):
             raise FormatError(path, number, f"expected an object, one article a line, found {type(record).__name__}")
-        relations += len(record.get("relations") or [])
         identity = str(record.get("id", number))
         try:
+            if not isinstance(found := record.get("relations") or [], list):
+                raise ValueError(f'"relations" must be a list, not {found!r}')
+            relations += len(found)
             document = _document(record, identity, counting)
+            if wrong := halved(record, line):
+                raise ValueError(wrong)
         except ValueError as error:
             message = str(error).removeprefix(f"document {identity!r}: ")
             raise FormatError(path, number, f"article {identity!r}: {message}") from None

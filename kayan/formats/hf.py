@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kayan.document import Document, DocumentError, Span
-from kayan.formats import FormatError, conll, replacing_bytes
+from kayan.formats import FormatError, conll, halved, parse_json, replacing_bytes
 
 SPANS, TAGS = ("spans", "entities"), ("ner_tags", "tags", "labels")
 _OWN = {"id", "corpus", "text", "spans", "meta"}
@@ -151,7 +151,10 @@ class _Reader:
         name = f"{self.path.stem}-{number + 1}" if identity is None else str(identity)
         with self._telling(number, name):
             if self.own:
-                return from_row(row), {}
+                document = from_row(row)
+                if wrong := halved(document.meta, row["meta"]):
+                    raise DocumentError(f"meta {wrong}")
+                return document, {}
             meta = {key: value for key, value in row.items() if key not in (self.source, self.labels, "id")}
             # What JSON has no word for, a date for one, is kept as it is printed.
             meta = json.loads(json.dumps(meta, default=str))
@@ -168,7 +171,9 @@ class _Reader:
     def _from_sentences(self, group: Sequence[tuple[int, Mapping[str, Any]]]) -> Document:
         number, first = group[0]
         with self._telling(number, first["document"]):
-            meta = json.loads(first["meta"])
+            meta = parse_json(first["meta"], self.path)
+            if wrong := halved(meta, first["meta"]):
+                raise DocumentError(f"meta {wrong}")
             rows = [self._sentence(row["tokens"], row["ner_tags"], row["text"]) for _, row in group]
             document = conll.document(rows, first["document"], self.path)
         return Document(document.text, document.spans, document.id, {**document.meta, **meta})
@@ -211,6 +216,8 @@ class _Reader:
             yield
         except FormatError as error:
             raise FormatError(self.path, None, f"row {number}: article {name!r}: {error.message}") from None
+        except RecursionError:
+            raise FormatError(self.path, None, f"row {number}: article {name!r}: nested too deeply") from None
         except (DocumentError, TypeError, KeyError, ValueError) as error:
             message = str(error).removeprefix(f"document {name!r}: ")
             raise FormatError(self.path, None, f"row {number}: article {name!r}: {message}") from None

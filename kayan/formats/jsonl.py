@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from kayan.document import Document, DocumentError, Span
-from kayan.formats import FormatError, read_text, replacing
+from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, replacing
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _KEYS = {"id", "text", "spans", "meta"}
 _SPAN_KEYS = {"start", "end", "label", "score", "text"}
 
@@ -43,10 +41,7 @@ def numbered(path: str | Path) -> list[tuple[Document, tuple[int]]]:
 
 def parse(line: str, path: str | Path, number: int) -> Document:
     """The article on one line; `path` and `number` are for messages and a missing id."""
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise FormatError(path, number, f"broken JSON at column {error.colno}: {error.msg}") from None
+    record = parse_json(line, path, number)
     if not isinstance(record, dict):
         raise FormatError(path, number, f"expected an object with {_listed(_KEYS)}, found {type(record).__name__}")
     identity = record.get("id", str(number))
@@ -59,9 +54,11 @@ def parse(line: str, path: str | Path, number: int) -> Document:
         raise FormatError(path, number, f"{where}: unknown key {_listed(unknown)}; accepted are {_listed(_KEYS)}")
     if not isinstance(record.get("text"), str):
         raise FormatError(path, number, f'{where}: "text" must be a string')
-    if half := _SURROGATE.search(record["text"]):
+    if half := SURROGATE.search(record["text"]):
         # No encoding can write it, so everything after this point would fail without a place to name.
         raise FormatError(path, number, f'{where}: "text" has half a character, {half[0]!r} at {half.start()}')
+    if wrong := halved(record, line):
+        raise FormatError(path, number, f"{where}: {wrong}")
     if not isinstance(spans := record.get("spans", []), list) or not isinstance(meta := record.get("meta", {}), dict):
         raise FormatError(path, number, f'{where}: "spans" must be a list and "meta" an object')
     try:

@@ -16,8 +16,8 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from kayan.document import Document, Span
-from kayan.formats import FormatError, read_text, replacing
-from kayan.formats.offsets import SURROGATE, locate
+from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, replacing
+from kayan.formats.offsets import locate
 
 # Readable behind black text; a type beyond the list starts over.
 _COLOURS = ("#e6550d", "#3182bd", "#31a354", "#756bb1", "#de9ed6", "#8c6d31", "#17becf", "#e7969c")
@@ -57,7 +57,8 @@ def read(
     unread: Counter[str] = Counter()
     annotators: set[str] = set()
     bare = 0
-    for number, task in enumerate(_tasks(path), 1):
+    written = read_text(path)
+    for number, task in enumerate(_tasks(path, written), 1):
         identity = _identity(task, number)
         where = f"task {task.get('id', number)}, article {identity!r}"
         try:
@@ -75,6 +76,8 @@ def read(
                 continue
             chosen = max(enumerate(usable), key=lambda pair: (_time(pair[1]), pair[0]))[1]
             document = _document(task["data"], identity, chosen, predictions, from_name, key, counting, unread)
+            if wrong := halved([task["data"], chosen], written):
+                raise ValueError(wrong)
         except ValueError as error:
             message = str(error).removeprefix(f"document {identity!r}: ")
             raise FormatError(path, None, f"{where}: {message}") from None
@@ -164,12 +167,9 @@ def config(types: Sequence[str], from_name: str = "label", to_name: str = "text"
     )
 
 
-def _tasks(path: Path) -> Iterator[dict[str, Any]]:
+def _tasks(path: Path, written: str) -> Iterator[dict[str, Any]]:
     """The tasks of the file in the shape of a full export."""
-    try:
-        tasks = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise FormatError(path, error.lineno, f"broken JSON at column {error.colno}: {error.msg}") from None
+    tasks = parse_json(written, path)
     tasks = [tasks] if isinstance(tasks, dict) else tasks
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise FormatError(path, None, "expected a list of tasks, as Label Studio exports in JSON or JSON_MIN")
@@ -257,7 +257,9 @@ def _document(
     if predicted and version.get("model_version"):
         meta = {**meta, "model_version": version["model_version"]}
     regions = []
-    for item in version.get("result") or []:
+    if not isinstance(results := version.get("result") or [], list):
+        raise ValueError(f'"result" must be a list, not {results!r}')
+    for item in results:
         if not isinstance(item, dict) or not isinstance(value := item.get("value", {}), dict):
             raise ValueError(f"a result must be an object with a value, not {item!r}")
         kind = str(item.get("type"))

@@ -8,8 +8,6 @@ from itertools import accumulate
 from typing import Any
 
 COUNTINGS = ("code points", "utf-16", "graphemes")
-# Half of a character, which JSON can spell and no encoding can write.
-SURROGATE = re.compile("[\ud800-\udfff]")
 # Label Studio shows a line break in a quotation as a backslash and an n, and collapses white space; brat puts a space.
 _UNQUOTED = re.compile(r"\\n|\s+")
 

@@ -66,7 +66,7 @@ def _by_line(name: str, ending: str, line: str) -> str:
     if name == "jsonl":
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return name
         if isinstance(record, dict) and "spans" not in record and ("label" in record or "entities" in record):
             return "doccano"

@@ -11,15 +11,18 @@ import itertools
 import json
 import re
 import warnings
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from kayan.document import Document, DocumentError, Span
-from kayan.formats import FormatError, replacing_bytes
+from kayan.formats import FormatError, halved, parse_json, replacing_bytes
 from kayan.words import words
 
 GROUP = "kayan"
+# Bytes that a file may unpack to; zlib makes a thousand of one.
+_UNPACKED = 1_000_000_000
 
 
 def read(path: str | Path, key: str | None = None) -> list[Document]:
@@ -34,9 +37,13 @@ def read(path: str | Path, key: str | None = None) -> list[Document]:
     path = Path(path)
     spacy = _spacy()
     try:
-        docs = list(spacy.tokens.DocBin().from_bytes(path.read_bytes()).get_docs(spacy.blank("ar").vocab))
+        data = path.read_bytes()
+        _check_size(data, path)
+        docs = list(spacy.tokens.DocBin().from_bytes(data).get_docs(spacy.blank("ar").vocab))
     except OSError as error:
-        raise FormatError(path, None, f"cannot be read: {error.strerror}") from None
+        raise FormatError(path, None, f"cannot be read: {error.strerror or error}") from None
+    except FormatError:
+        raise
     except Exception as error:  # Whatever zlib, msgpack and NumPy say of bytes that are something else.
         raise FormatError(path, None, f"is no file that spaCy {spacy.__version__} wrote with DocBin: {error}") from None
     groups = {name for doc in docs for name, group in doc.spans.items() if len(group)}
@@ -105,9 +112,22 @@ def _tokens(document: Document) -> tuple[list[str], list[bool]]:
     return tokens, spaces
 
 
+def _check_size(data: bytes, path: Path) -> None:
+    """Refuse a file that unpacks to far more than it is, before spaCy unpacks it at once."""
+    unpacked, inflater = 0, zlib.decompressobj()
+    while data and not inflater.eof:
+        unpacked += len(inflater.decompress(data, 1 << 20))
+        data = inflater.unconsumed_tail
+        if unpacked > _UNPACKED:
+            raise FormatError(path, None, f"unpacks to more than {_UNPACKED / 1e6:,.0f} MB, which are read at most")
+
+
 def _document(doc: Any, key: str | None, path: Path, name: str) -> Document:
     try:
-        data = json.loads(doc.user_data.get(GROUP, "{}"))
+        written = doc.user_data.get(GROUP, "{}")
+        data = parse_json(written, path)
+        if wrong := halved(data, written):
+            raise ValueError(wrong)
         scores = {(start, end, label): score for start, end, label, score in data.get("scores", ())}
         name, meta = str(data.get("id", name)), dict(data.get("meta", {}))
     except (TypeError, ValueError, AttributeError):

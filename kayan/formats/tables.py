@@ -18,14 +18,15 @@ import io
 import json
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kayan.document import Document, DocumentError, Span
-from kayan.formats import FormatError, read_text, replacing, replacing_bytes
+from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, replacing, replacing_bytes
 
 MENTIONS = ("article", "start", "end", "label", "text", "context", "name", "score")
 ARTICLES = ("article", "part", "text", "meta")
@@ -40,6 +41,9 @@ _NUMBER = re.compile(r"\s*\d[\d\s.,:/%eE+-]*")
 # Office Open XML writes what XML cannot hold, or changes (a carriage return), as _xHHHH_.
 _NOT_XML = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+# Bytes that a workbook may unpack to, and columns and rows that a sheet may have (rows: as many as Excel can), since a
+# small file can claim any number.
+_UNPACKED, _COLUMNS, _ROWS = 1_000_000_000, 100, 1_048_576
 
 
 def read(path: str | Path) -> list[Document]:
@@ -140,9 +144,10 @@ def _documents(mentions: Iterable[_Row], articles: Iterable[_Row]) -> list[Docum
         parts[identity][part] = row
     texts = {}
     for identity, rows in parts.items():
-        if missing := set(range(1, max(rows) + 1)) ^ rows.keys():
+        # Not a range up to the highest: a file may name any number.
+        if wrong := set(range(1, len(rows) + 1)) ^ rows.keys():
             raise next(iter(rows.values())).error(
-                f"article {identity!r}: its parts must be 1 to {max(rows)}, part {min(missing)} is missing or wrong"
+                f"article {identity!r}: its parts must be 1 to {max(rows)}, part {min(wrong)} is missing or wrong"
             )
         texts[identity] = "".join(rows[i].cells["text"] for i in sorted(rows))
     spans: dict[str, list[Span]] = {identity: [] for identity in parts}
@@ -183,10 +188,16 @@ def _meta(rows: Sequence[_Row]) -> dict[str, Any]:
     written = "".join(row.cells.get("meta", "") for row in rows)
     if not written:
         return {}
-    with contextlib.suppress(json.JSONDecodeError):
-        if isinstance(meta := json.loads(written), dict):
-            return meta
-    raise rows[0].error(f"article {rows[0].cells['article']!r}: meta must be a JSON object, not {written[:60]!r}")
+    where = f"article {rows[0].cells['article']!r}: meta"
+    try:
+        meta = parse_json(written, rows[0].path, rows[0].line)
+    except FormatError as error:
+        raise rows[0].error(f"{where} must be a JSON object, not {written[:60]!r}: {error.message}") from None
+    if not isinstance(meta, dict):
+        raise rows[0].error(f"{where} must be a JSON object, not {written[:60]!r}")
+    if wrong := halved(meta, written):
+        raise rows[0].error(f"{where} {wrong}")
+    return meta
 
 
 def _table(
@@ -235,10 +246,13 @@ def _read_workbook(path: Path) -> tuple[list[_Row], list[_Row]]:
     openpyxl = _openpyxl()
     try:
         with path.open("rb") as file:
+            _check_archive(file, path)
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            sheets = {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
+            sheets = {sheet.title: _sheet_rows(sheet, path) for sheet in book.worksheets}
     except OSError as error:
-        raise FormatError(path, None, f"cannot be read: {error.strerror}") from None
+        raise FormatError(path, None, f"cannot be read: {error.strerror or error}") from None
+    except FormatError:
+        raise
     except Exception as error:  # A broken archive or broken XML in it: openpyxl lets a dozen kinds of error through.
         raise FormatError(path, None, f"is no intact XLSX workbook: {error}") from None
     tables = []
@@ -246,15 +260,39 @@ def _read_workbook(path: Path) -> tuple[list[_Row], list[_Row]]:
         if name not in sheets:
             raise FormatError(path, None, f"has no sheet {name!r}; found are {', '.join(map(repr, sheets))}")
         where = f"sheet {name!r}: "
-        rows = [(n, [_plain(value, path, n, where) for value in row]) for n, row in enumerate(sheets[name], 1)]
+        rows = [(n, [_plain(value, path, n, where) for value in row]) for n, row in sheets[name]]
         tables.append(_table(path, where, rows, needed, known))
     return tables[0], tables[1]
 
 
+def _check_archive(file: IO[bytes], path: Path) -> None:
+    """Refuse a file that unpacks to far more than it is; an archive is read no further than the sizes it declares."""
+    with zipfile.ZipFile(file) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > _UNPACKED:
+        raise FormatError(path, None, f"unpacks to {size / 1e6:,.0f} MB; at most {_UNPACKED / 1e6:,.0f} MB are read")
+
+
+def _sheet_rows(sheet: Any, path: Path) -> list[tuple[int, Sequence[Any]]]:
+    """The rows of a sheet with anything in them, and their numbers. The size that a sheet declares is not believed, and
+    a single cell may stand in the last of 16,384 columns and a million rows."""
+    sheet.reset_dimensions()
+    rows = []
+    for n, row in enumerate(sheet.iter_rows(values_only=True, max_row=_ROWS), 1):
+        if any(value is not None for value in row[_COLUMNS:]):
+            raise FormatError(path, n, f"sheet {sheet.title!r}: a cell in column {len(row)}; {_COLUMNS} are read")
+        if any(value is not None for value in row):
+            rows.append((n, row[:_COLUMNS]))
+    return rows
+
+
 def _plain(value: Any, path: Path, line: int, where: str) -> str:
     if value is None or isinstance(value, str):
-        return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value or "")
-    if isinstance(value, bool) or not isinstance(value, int | float):
+        text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value or "")
+        if half := SURROGATE.search(text):
+            raise FormatError(path, line, f"{where}half a character, {half[0]!r}, in {text[:60]!r}")
+        return text
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
         raise FormatError(path, line, f"{where}text or a number is expected, the spreadsheet made {value} of it")
     return str(int(value)) if value == int(value) else str(value)
 

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from kayan.document import Document, DocumentError, Span
-from kayan.formats import FormatError, read_text, replacing
+from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, replacing
 from kayan.words import sentences, words
 
 NAMED_ENTITY = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
@@ -68,8 +68,8 @@ def write(path: str | Path, documents: Iterable[Document], layer: str = NAMED_EN
     """Write the only article to a `.tsv` file, or any number to a folder, each to a file of its own by its id.
 
     Scores are left out with a warning. Raises `ValueError` naming the article for a mention that begins or ends with
-    white space, a text without a visible character, a second article of one id, several for one file, and a folder that
-    holds other `.tsv` files. Nothing is written before all is known to be sound.
+    white space, a text without a visible character, an id that is too long for a file, a second article of one id, several
+    for one file, and a folder that holds other `.tsv` files. Nothing is written before all is known to be sound.
     """
     path, documents = Path(path), list(documents)
     single = path.suffix.lower() == ".tsv"
@@ -79,6 +79,8 @@ def write(path: str | Path, documents: Iterable[Document], layer: str = NAMED_EN
     names: set[str] = set()
     for document in documents:
         target = path if single else path / f"{_file_name(document.id)}.tsv"
+        if SURROGATE.search(document.id) or len(target.name.encode()) > 200:
+            raise ValueError(f"article {document.id!r}: its id cannot be the name of a file")
         # Some file systems take a.tsv and A.tsv for one.
         if target.name.casefold() in names:
             raise ValueError(
@@ -225,6 +227,7 @@ class _File:
 
     def _parse_body(self, rows: Iterable[tuple[int, str]]) -> None:
         pending: list[str] = []
+        pieces: list[str] = []
         found: list[tuple[int, int, int, list[str]]] = []
         length, number = 0, 0
         for number, line in rows:
@@ -244,13 +247,14 @@ class _File:
                 start, end = int(match[1]), int(match[2])
                 if pending:
                     sentence = "\n".join(pending)
-                    self.text += self._gap(number, start - length) + sentence
+                    pieces += [self._gap(number, start - length, not pieces), sentence]
                     length, pending = start + _utf16(sentence)[-1], []
                 found.append((number, start, end, fields))
             elif pending:
                 raise self.error(number, f"the sentence {pending[0][:60]!r} has no tokens, so its place is not known")
         if pending or not found:
             raise self.error(number, "expected a token, found the end of the file")
+        self.text = "".join(pieces)
         places = {unit: i for i, unit in enumerate(_utf16(self.text))}
         for number, start, end, fields in found:
             a, b = places.get(start, -1), places.get(end, -1)
@@ -262,20 +266,19 @@ class _File:
                 )
             self.units.append((number, a, b, fields))
 
-    def _gap(self, number: int, units: int) -> str:
+    def _gap(self, number: int, units: int, first: bool) -> str:
         """What stands before a sentence, in front of which `units` have no text."""
         if units < 0:
             raise self.error(number, f"the sentence begins {-units} UTF-16 units before the end of the one before it")
         before = self.head.get("before", "")
-        if not self.text and before and _utf16(before)[-1] == units:
+        if first and before and _utf16(before)[-1] == units:
             return str(before)
-        return "\n" + " " * (units - 1) if self.text and units else " " * units
+        return " " * units if first or not units else "\n" + " " * (units - 1)
 
     def _parse_head(self, number: int, written: str) -> None:
-        try:
-            head = json.loads(written)
-        except json.JSONDecodeError as error:
-            raise self.error(number, f"broken JSON at column {error.colno + 7}: {error.msg}") from None
+        head = parse_json(written, self.path, number, 7)
+        if wrong := halved(head, written):
+            raise self.error(number, wrong)
         if not isinstance(head, dict) or not isinstance(head.get("meta", {}), dict):
             raise self.error(number, f'expected an object with "id" and "meta", found {written[:60]!r}')
         self.head = head
