@@ -116,7 +116,8 @@ def drawn(page: Any) -> Any:
 def exported(page: Any, tmp_path: Path) -> list[Document]:
     before = set(tmp_path.glob("*.jsonl"))
     by_id(page, "export").click()
-    soon(lambda: set(tmp_path.glob("*.jsonl")) - before)
+    # Chromium makes the file before it writes it.
+    soon(lambda: [path for path in set(tmp_path.glob("*.jsonl")) - before if path.stat().st_size])
     [path] = set(tmp_path.glob("*.jsonl")) - before
     return jsonl.read(path)
 
@@ -433,7 +434,7 @@ def test_what_is_shown_can_be_copied_and_downloaded(page: Any, tmp_path: Path) -
     soon(lambda: by_id(page, "copy").text == "نُسخ")
     copied = page.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
     by_id(page, "download").click()
-    soon(lambda: list(tmp_path.glob("*.json")))
+    soon(lambda: [path for path in tmp_path.glob("*.json") if path.stat().st_size])
     [path] = tmp_path.glob("*.json")
     assert path.read_text(encoding="utf-8") == copied
     record = json.loads(copied)
