@@ -14,11 +14,11 @@ from eval.page import brief, browsed, read_texts, render, svg
 from eval.predictions import is_predictions
 from eval.report import aligned, evaluate, given, sides
 from eval.significance import SAMPLES, differences
-from kayan.cli import isolated
 from kayan.corpus import Corpus, Description, load
 from kayan.document import Document
 from kayan.formats import jsonl, replacing
 from kayan.scoring import holm
+from kayan.terminal import isolated
 
 # What becomes of the mentions of a place, from the side of the first and the second system.
 OUTCOMES = ("second", "first", "neither", "both")

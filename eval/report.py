@@ -19,7 +19,6 @@ from eval.errors import NONE, classify, confusion, tally
 from eval.page import page
 from eval.predictions import is_predictions, read
 from eval.slices import slices
-from kayan.cli import isolated
 from kayan.corpus import Corpus, Description, check_labels, comparable, load
 from kayan.document import Document
 from kayan.encoding import Unreachable
@@ -28,6 +27,7 @@ from kayan.perturb import PERTURBATIONS, perturb
 from kayan.schema import Schema, TagSets
 from kayan.scoring import SeqevalStrict, SpanScorer, bootstrap, bootstrap_per_type, conll_tags
 from kayan.tagger import Tagger
+from kayan.terminal import isolated
 from kayan.words import words
 
 STRATEGIES = ("strict", "boundary", "type", "partial")

@@ -23,6 +23,7 @@ from kayan.document import Document, Span
 from kayan.formats import label_studio, registry
 from kayan.schema import Declaration
 from kayan.tagger import Tagger
+from kayan.terminal import isolate
 from kayan.text import normalise
 from kayan.words import words
 
@@ -42,7 +43,6 @@ _KINDS = {
 _COLUMNS = ("proposed", "kept", "type", "edges", "type+edges", "removed", "added")
 # Characters shown on either side of a mention.
 _AROUND = 50
-_ISOLATE, _POP = "\u2068", "\u2069"
 
 
 @dataclass(frozen=True)
@@ -407,11 +407,11 @@ class Review:
         head = " ".join(f"{name:>10}" for name in _COLUMNS)
         yield f"\n{head}  article"
         for name, counts in self.articles:
-            yield " ".join(f"{counts[column]:>10}" for column in _COLUMNS) + f"  {_isolated(name)}"
+            yield " ".join(f"{counts[column]:>10}" for column in _COLUMNS) + f"  {isolate(name)}"
         yield f"\n{head}  type"
         for label, counts in self.types.items():
             shares = _rates(counts)
-            yield " ".join(f"{counts[column]:>10}" for column in _COLUMNS) + f"  {_isolated(label)}"
+            yield " ".join(f"{counts[column]:>10}" for column in _COLUMNS) + f"  {isolate(label)}"
             cells = [shares.get(column) for column in _COLUMNS]
             yield " ".join(f"{'' if cell is None else f'{cell:.0%}':>10}" for cell in cells)
         if self.changes:
@@ -421,16 +421,16 @@ class Review:
                 sides = " → ".join(_named(row[side]) for side in ("before", "after") if row[side])
                 yield f"{row['count']:>6} {row['kind']}: {sides}"
             for row in frequent["types"]:
-                yield f"{row['count']:>6} types: {_isolated(row['before'])} → {_isolated(row['after'])}"
+                yield f"{row['count']:>6} types: {isolate(row['before'])} → {isolate(row['after'])}"
             for row in frequent["edges"]:
-                yield f"{row['count']:>6} edges: {row['edge']} {row['move']} {_isolated(row['text'])}"
+                yield f"{row['count']:>6} edges: {row['edge']} {row['move']} {isolate(row['text'])}"
             if limit:
                 yield f"\nchanges ({min(limit, len(self.changes))} of {len(self.changes)})"
         for change in self.changes[:limit]:
             sides = " → ".join(_named((s.label, s.text), s.score) for s in (change.before, change.after) if s)
             left, middle, right = change.around
-            yield f"article {_isolated(change.article)}: {change.kind}: {sides}"
-            yield f"  {_isolated(f'{left}[{middle}]{right}')}"
+            yield f"article {isolate(change.article)}: {change.kind}: {sides}"
+            yield f"  {isolate(f'{left}[{middle}]{right}')}"
 
 
 def review(
@@ -519,9 +519,5 @@ def _share(rate: float | None) -> str:
     return "none" if rate is None else f"{rate:.0%}"
 
 
-def _isolated(text: str) -> str:
-    return f"{_ISOLATE}{text}{_POP}"
-
-
 def _named(side: Sequence[str], score: float | None = None) -> str:
-    return f"{_isolated(side[0])} {_isolated(side[1])}" + ("" if score is None else f" {score:.2f}")
+    return f"{isolate(side[0])} {isolate(side[1])}" + ("" if score is None else f" {score:.2f}")

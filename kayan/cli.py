@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
-import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,26 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from kayan.terminal import isolated, line, painted, visible
+
 if TYPE_CHECKING:
     from kayan.document import Document
-
-# Readable on dark and light backgrounds; a type beyond the list starts over.
-_COLOURS = ("bright_red", "bright_blue", "green", "magenta", "cyan", "yellow", "bright_green", "bright_magenta")
-_ISOLATE, _POP = "\u2068", "\u2069"
-# What `kayan.doctor.quoted` writes, or a word: a label, a path without its line number.
-_UNIT = re.compile(r"'(?:[^'\\]|\\.)*'|[^\s'():]+")
-# Control characters by their pictures (␛); those beyond ASCII have none. Line feeds and tabs stay.
-_PICTURES = {code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)} | {0x7F: 0x2421}
-_PICTURES |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
-
-
-def visible(text: str) -> str:
-    """The text with its control characters made visible: an article could give orders to the terminal that shows it.
-
-    >>> visible("فاس\x1b[2J")
-    'فاس␛[2J'
-    """
-    return text.replace("\r\n", "\n").translate(_PICTURES)
 
 
 def _told(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -119,8 +101,7 @@ def tag(
         with replacing(output) as file:
             file.writelines(lines)
     else:
-        for line in lines:
-            sys.stdout.write(line)
+        sys.stdout.writelines(lines)
         sys.stdout.flush()
 
 
@@ -182,43 +163,6 @@ def _articles(source: str) -> Iterator[Document]:
                 raise FormatError(source, None, "is empty")
     else:
         yield Document(read_text(source).rstrip("\n"), id=Path(source).stem)
-
-
-def painted(document: Document, types: tuple[str, ...], colour: bool) -> str:
-    """The article with its mentions marked, then a list of them, for a terminal.
-
-    With colours each mention is coloured by type; without, it stands in brackets with its type. The Latin type names
-    are isolated (Unicode bidi), so that they do not turn the Arabic line around.
-    """
-    paint = {label: _COLOURS[i % len(_COLOURS)] for i, label in enumerate(types)}
-    parts, at = [], 0
-    for span in document.spans:
-        label = f"{_ISOLATE}{span.label}{_POP}"
-        parts.append(visible(document.text[at : span.start]))
-        if colour:
-            parts.append(click.style(visible(span.text), fg=paint[span.label], bold=True))
-        else:
-            parts.append(f"[{visible(span.text)} {label}]")
-        at = span.end
-    parts.append(visible(document.text[at:]))
-    lines = ["".join(parts), ""]
-    for label in types:
-        found: dict[str, list[float]] = {}
-        for span in document.spans:
-            if span.label == label:
-                found.setdefault(span.name, []).append(span.score or 0.0)
-        if found:
-            head = click.style(f"{label:<6}", fg=paint[label], bold=True) if colour else f"{label:<6}"
-            names = " · ".join(
-                f"{_ISOLATE}{visible(name)}{_POP}"
-                + (f" ×{len(scores)}" if len(scores) > 1 else "")
-                + f" {max(scores):.2f}"
-                for name, scores in found.items()
-            )
-            lines.append(f"{head} {names}")
-    if not document.spans:
-        lines.append("no entities found")
-    return "\n".join(lines) + "\n\n"
 
 
 @main.command()
@@ -377,22 +321,6 @@ def data() -> None:
     """Look at and convert annotated corpora."""
 
 
-def isolated(text: str) -> str:
-    """The text for a line in a terminal: a unit of its own direction (Unicode bidi) where it holds Arabic, since digits
-    behind Arabic letters are Arabic numbers (UAX #9, W2), which turn brackets and columns around them.
-
-    >>> isolated("فاس") == "\\u2068فاس\\u2069", isolated("LOC")
-    (True, 'LOC')
-    """
-    turns = any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
-    return f"{_ISOLATE}{text}{_POP}" if turns else text
-
-
-def _line(message: object) -> str:
-    """A message for the terminal, with what it quotes and names isolated."""
-    return _UNIT.sub(lambda unit: isolated(unit[0]), str(message))
-
-
 _CORPUS = click.option(
     "--corpus", type=click.Path(dir_okay=False), help="YAML file that says how to read it and what it annotates."
 )
@@ -427,7 +355,7 @@ def check(files: tuple[str, ...], types: str | None, page: str | None, as_json: 
         click.echo(json.dumps([finding.to_dict() for finding in findings], ensure_ascii=False, indent=1))
     else:
         for finding in findings:
-            click.echo(_line(finding))
+            click.echo(line(finding))
         articles = sum(len(part) for part in parts.values())
         mentions = sum(len(document.spans) for part in parts.values() for document in part.documents)
         rules = ", ".join(f"{rule} {count}" for rule, count in doctor.summary(findings).items())
@@ -455,7 +383,7 @@ def agree(first: str, second: str, as_json: bool, corpus: str | None) -> None:
         click.echo(json.dumps(figures, ensure_ascii=False, indent=1))
         return
     for one in result.disagreements:
-        click.echo(_line(one))
+        click.echo(line(one))
     if not figures["types"]:
         click.echo(f"{figures['articles']} articles, neither marks anything")
         return
@@ -684,8 +612,8 @@ def review(
     if as_json:
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
     else:
-        for line in result.lines(limit):
-            click.echo(line)
+        for one in result.lines(limit):
+            click.echo(one)
     if result.unmatched:
         names = ", ".join(map(repr, result.unmatched[:5]))
         warnings.warn(f"{len(result.unmatched)} articles were not pre-annotated: {names}", stacklevel=1)

@@ -23,13 +23,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kayan import Document, DocumentError, FormatError, Span, Tagger, doctor
-from kayan.cli import main, painted
+from kayan.cli import main
 from kayan.corpus import Description, read_description, stats
 from kayan.decoding import viterbi
 from kayan.document import canonical_name
 from kayan.entities import group
 from kayan.formats import brat, conll, doccano, jsonl, label_studio, parse_json, spacy, tables, webanno
 from kayan.schema import Schema
+from kayan.terminal import painted
 from kayan.text import normalise
 from kayan.words import sentences, words
 from tests.strategies import documents, miscast, mutated
