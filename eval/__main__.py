@@ -173,10 +173,7 @@ def speed(
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["speed"]:
-        speed(args=sys.argv[2:], prog_name="python -m eval speed")
-    if sys.argv[1:2] == ["compare"]:
-        compare(args=sys.argv[2:], prog_name="python -m eval compare")
-    if sys.argv[1:2] == ["entities"]:
-        entities(args=sys.argv[2:], prog_name="python -m eval entities")
+    named = {"compare": compare, "entities": entities, "speed": speed}
+    if command := named.get("".join(sys.argv[1:2])):
+        command(args=sys.argv[2:], prog_name=f"python -m eval {sys.argv[1]}")
     main(prog_name="python -m eval")

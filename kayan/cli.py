@@ -46,25 +46,31 @@ def main() -> None:
     """Named entities in Arabic news."""
 
 
-@main.command()
-@click.argument("files", nargs=-1, type=click.Path())
-@click.option(
-    "--format", "form", type=click.Choice(["text", "jsonl", "conll", "entities"]), default="text", show_default=True
-)
-@click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
-@click.option(
-    "--threshold",
-    type=float,
-    help="Leave out mentions that score less; by default what the checkpoint says, 0 keeps all.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option(
+_MODEL = click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
+_DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+_DTYPE = click.option("--dtype", default="float32", show_default=True)
+_RUNTIME = click.option(
     "--runtime",
     type=click.Choice(["auto", "torch", "onnx", "onnx-int8"]),
     default="auto",
     show_default=True,
     help="What computes; `kayan doctor` says what auto takes.",
 )
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=click.Path())
+@click.option(
+    "--format", "form", type=click.Choice(["text", "jsonl", "conll", "entities"]), default="text", show_default=True
+)
+@_MODEL
+@click.option(
+    "--threshold",
+    type=float,
+    help="Leave out mentions that score less; by default what the checkpoint says, 0 keeps all.",
+)
+@_DEVICE
+@_RUNTIME
 @click.option("--colour/--no-colour", default=None, help="Force colours on or off; by default on a terminal only.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the terminal.")
 def tag(
@@ -178,13 +184,13 @@ def _articles(source: str) -> Iterator[Document]:
 )
 @click.option("--shard", default=10_000, show_default=True, help="Articles in a shard.")
 @click.option("--strict", is_flag=True, help="Stop at the first record that is no article.")
-@click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
+@_MODEL
 @click.option(
     "--threshold", type=float, help="Leave out mentions that score less; by default what the checkpoint says."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--dtype", default="float32", show_default=True)
-@click.option("--runtime", type=click.Choice(["auto", "torch", "onnx", "onnx-int8"]), default="auto", show_default=True)
+@_DEVICE
+@_DTYPE
+@_RUNTIME
 @click.option("--batch", default=8192, show_default=True, help="Sub-words that go through the model at once.")
 def archive(
     source: str,
@@ -262,23 +268,22 @@ def export(model: str | None, onnx: bool, int8: bool, output: str | None) -> Non
     from kayan.checkpoint import inspect, resolve
     from kayan.export import export as write
 
-    folder = resolve(model)
-    inspect(folder)
+    checkpoint = inspect(resolve(model))
     if output:
         if Path(output).exists():
             raise ValueError(f"{output} exists; remove it, or name another folder")
-        shutil.copytree(folder, output)
-        folder = Path(output)
+        shutil.copytree(checkpoint.path, output)
+        checkpoint = inspect(output)
     kinds = ["onnx"] * (onnx or not int8) + ["onnx-int8"] * int8
-    for path in write(inspect(folder), kinds):
-        click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, reads {folder}/*.safetensors")
+    for path in write(checkpoint, kinds):
+        click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, reads {checkpoint.path}/*.safetensors")
 
 
 @main.command()
-@click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
-@click.option("--runtime", type=click.Choice(["auto", "torch", "onnx", "onnx-int8"]), default="auto", show_default=True)
-@click.option("--device", default="auto", show_default=True)
-@click.option("--dtype", default="float32", show_default=True)
+@_MODEL
+@_RUNTIME
+@_DEVICE
+@_DTYPE
 def doctor(model: str | None, runtime: str, device: str, dtype: str) -> None:
     """Say what this machine computes with, which runtime is chosen for a checkpoint, and why."""
     from kayan.checkpoint import inspect, resolve
@@ -291,9 +296,9 @@ def doctor(model: str | None, runtime: str, device: str, dtype: str) -> None:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is all of them.")
 @click.option("--port", default=8000, show_default=True, help="0 takes a free one, which the log names.")
-@click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
+@_MODEL
 @click.option("--threshold", type=float, help="For requests that name none; by default what the checkpoint says.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@_DEVICE
 @click.option("--max-characters", default=200_000, show_default=True, help="Unicode code points of one article.")
 @click.option("--max-bytes", type=int, help="Of a request's body; 8 a character of --max-characters if not given.")
 @click.option("--max-queue", default=64, show_default=True, help="Articles that may wait; more are answered with 429.")
@@ -490,12 +495,7 @@ def annotate() -> None:
     """Choose and pre-annotate articles, and see what annotators changed."""
 
 
-_MODEL = click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
 _THRESHOLD = click.option("--threshold", type=float, help="Mentions that score less are not pre-annotated.")
-_DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-_RUNTIME = click.option(
-    "--runtime", type=click.Choice(["auto", "torch", "onnx", "onnx-int8"]), default="auto", show_default=True
-)
 
 
 @annotate.command()
