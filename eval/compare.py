@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from eval.report import aligned, evaluate, given, sides
 from eval.significance import SAMPLES, differences
 from kayan.corpus import Corpus, Description, load
 from kayan.document import Document
-from kayan.formats import jsonl, replacing
+from kayan.formats import jsonl, replacing, write_json
 from kayan.scoring import holm
 from kayan.terminal import isolated
 
@@ -117,9 +116,7 @@ def _write(
     found: Sequence[Sequence[Sequence[Document]]],
     language: str,
 ) -> None:
-    with replacing(out / "compare.json") as file:
-        json.dump(report, file, ensure_ascii=False, indent=2)
-        file.write("\n")
+    write_json(out / "compare.json", report)
     with replacing(out / "compare.md") as file:
         file.write(markdown(report))
     with replacing(out / "compare.html") as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections import Counter
@@ -22,7 +21,7 @@ from eval.slices import slices
 from kayan.corpus import Corpus, Description, check_labels, comparable, load
 from kayan.document import Document
 from kayan.encoding import Unreachable
-from kayan.formats import conll, jsonl, replacing
+from kayan.formats import conll, jsonl, replacing, write_json
 from kayan.perturb import PERTURBATIONS, perturb
 from kayan.schema import Schema, TagSets
 from kayan.scoring import SeqevalStrict, SpanScorer, bootstrap, bootstrap_per_type, conll_tags
@@ -206,9 +205,7 @@ def run(
     report["data"] = results
     if out:
         folder = Path(out)
-        with replacing(folder / "metrics.json") as file:
-            json.dump(report, file, ensure_ascii=False, indent=2)
-            file.write("\n")
+        write_json(folder / "metrics.json", report)
         with replacing(folder / "report.md") as file:
             file.write(markdown(report))
         pairs = [sides(load(path, corpus), tagged) for path, tagged in zip(data, predictions, strict=True)]

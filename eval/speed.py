@@ -23,7 +23,7 @@ from eval.cost import peak_megabytes
 from kayan.checkpoint import inspect, resolve
 from kayan.corpus import Description, load, read_description
 from kayan.document import Document, Span
-from kayan.formats import jsonl, replacing
+from kayan.formats import jsonl, replacing, write_json
 from kayan.runtime import ONNX_FILES
 from kayan.tagger import Tagger
 from kayan.words import sentences
@@ -391,9 +391,7 @@ def _shown(spread: dict[str, float]) -> str:
 
 def save(result: dict[str, Any], out: str | Path) -> None:
     """Write speed.json and speed.md into the folder."""
-    with replacing(Path(out) / "speed.json") as file:
-        json.dump(result, file, ensure_ascii=False, indent=1)
-        file.write("\n")
+    write_json(Path(out) / "speed.json", result, indent=1)
     with replacing(Path(out) / "speed.md") as file:
         file.write(markdown(result))
 

@@ -30,7 +30,7 @@ from typing import IO, Any, Protocol
 from kayan.document import Document
 from kayan.entities import group
 from kayan.formats import FormatError, jsonl, replacing, replacing_bytes
-from kayan.records import Article, Columns, Input, Reader, Rejected
+from kayan.records import Article, Columns, Input, Reader, Rejected, arrow
 
 FORMATS = ("parquet", "jsonl")
 ARTICLES = ("number", "id", "file", "line", "mentions", "text")
@@ -84,7 +84,7 @@ class Settings:
         columns = asdict(self.columns) | {"keep": list(self.columns.keep)}
         settings = {"columns": columns, "format": self.format, "shard": self.shard, "model": dict(self.model)}
         # Another version writes other bytes for the same rows.
-        return settings | ({"pyarrow": _pyarrow().__version__} if self.format == "parquet" else {})
+        return settings | ({"pyarrow": arrow().__version__} if self.format == "parquet" else {})
 
 
 @dataclass(frozen=True)
@@ -374,19 +374,19 @@ class _Table:
     def flush(self, least: int) -> None:
         """Write the rows if there are `least` of them."""
         if len(self.rows) >= least:
-            self.writer.write_table(_pyarrow().Table.from_pylist(self.rows, self.schema))
+            self.writer.write_table(arrow().Table.from_pylist(self.rows, self.schema))
             self.rows.clear()
 
 
 def _schemas(columns: Columns) -> dict[str, Any]:
-    arrow = _pyarrow()
-    string, number, place = arrow.string(), arrow.int64(), arrow.int32()
-    names = [("text", string), ("name", string), ("entity", string), ("score", arrow.float64())]
+    pyarrow = arrow()
+    string, number, place = pyarrow.string(), pyarrow.int64(), pyarrow.int32()
+    names = [("text", string), ("name", string), ("entity", string), ("score", pyarrow.float64())]
     head = [("number", number), ("id", string)]
     mentions = [*head, ("start", place), ("end", place), ("label", string), *names]
     kept = [(name, string) for name in columns.keep]
     articles = [*head, ("file", string), ("line", number), *kept, ("mentions", place), ("text", string)]
-    return {"mentions": arrow.schema(mentions), "articles": arrow.schema(articles)}
+    return {"mentions": pyarrow.schema(mentions), "articles": pyarrow.schema(articles)}
 
 
 class _Log:
@@ -568,11 +568,3 @@ def _apart(source: str, folder: Path) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-    except ImportError:
-        raise ImportError("pyarrow is not installed: install it with: pip install 'kayan[archive]'") from None
-    return pyarrow

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
 from kayan.encoding import Encoder, TextPolicy
-from kayan.formats import replacing
+from kayan.formats import write_json
 from kayan.schema import Schema
 from kayan.words import MAX_PARTICLES
 
@@ -297,9 +297,7 @@ def resolve(path_or_hub_id: str | Path | None) -> Path:
 
 def save_policy(folder: str | Path, policy: Policy) -> None:
     """Write `kayan.json` into a checkpoint folder, replacing the one there."""
-    with replacing(Path(folder) / POLICY_FILE) as file:
-        json.dump(policy.to_json(), file, ensure_ascii=False, indent=2)
-        file.write("\n")
+    write_json(Path(folder) / POLICY_FILE, policy.to_json())
 
 
 def recalibrate(folder: str | Path, temperature: float, threshold: float) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import safe_open
 
 from kayan.checkpoint import PROCLITIC_FILE, Checkpoint, CheckpointError
+from kayan.formats import replacing_bytes
 from kayan.runtime import ONNX_FILES, digest, require_torch
 
 # Numbers in a tensor from which it is read from the checkpoint's own weights; smaller ones stand in the graph.
@@ -52,9 +53,8 @@ def export(checkpoint: Checkpoint, kinds: Sequence[str] = ("onnx",)) -> list[Pat
         about = {"weights": digest(checkpoint.path), "tags": list(checkpoint.policy.schema.tags)}
         onnx.helper.set_model_props(model, {"kayan": json.dumps(about)})
         target = checkpoint.path / ONNX_FILES[kind]
-        part = target.with_name(f".{target.name}.part")
-        part.write_bytes(model.SerializeToString())
-        part.replace(target)
+        with replacing_bytes(target) as file:
+            file.write(model.SerializeToString())
         paths.append(target)
     return paths
 

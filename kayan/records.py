@@ -16,7 +16,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from kayan.document import Document
-from kayan.formats import FormatError, decode
+from kayan.formats import SURROGATE, FormatError, decode
 
 KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".txt": "text"}
 PACKED = (".gz", ".zst")
@@ -32,7 +31,6 @@ PACKED = (".gz", ".zst")
 MAX_RECORD = 16 * 2**20
 _EDGE = 64 * 2**10
 _START = 200
-_SURROGATE = re.compile("[\ud800-\udfff]")
 # What storage says of a file's content, by the names that the file systems of fsspec have for it.
 _MARKS = ("ETag", "etag", "md5Hash", "md5", "content_md5", "checksum", "crc32c")
 
@@ -357,10 +355,9 @@ def _cells(stream: IO[bytes], file: File, columns: Columns, skip: int) -> Iterat
 
 
 def _parquet(raw: IO[bytes], file: File, columns: Columns) -> Any:
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        raise ImportError("pyarrow is not installed: install it with: pip install 'kayan[archive]'") from None
+    arrow()
+    from pyarrow import parquet
+
     opened = parquet.ParquetFile(raw)
     _require(columns, opened.schema_arrow.names, file)
     return opened
@@ -410,7 +407,7 @@ def _article(values: Mapping[str, Any], file: str, line: int, columns: Columns) 
     fields = {**meta, **values} if isinstance(meta, dict) else values
     kept = tuple(_plain(fields.get(column)) for column in columns.keep)
     for value in (text, name, *kept):
-        if value and (half := _SURROGATE.search(value)):
+        if value and (half := SURROGATE.search(value)):
             what = "is not UTF-8" if "\udc80" <= half[0] <= "\udcff" else f"has half a character, {half[0]!r}"
             return rejected(
                 f"{what} at character {half.start()} of {_printable(value[max(0, half.start() - 8) :])[:20]!r}"
@@ -431,14 +428,19 @@ def _unpacked(raw: IO[bytes], file: File) -> IO[bytes]:
     if file.packed == ".gz":
         return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
     if file.packed == ".zst":
-        try:
-            import pyarrow
-        except ImportError:
-            raise ImportError("pyarrow is not installed: install it with: pip install 'kayan[archive]'") from None
         # zstandard's own reader takes a missing end for the end.
-        stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), "zstd")
+        stream = arrow().CompressedInputStream(arrow().PythonFile(raw, mode="r"), "zstd")
         return io.BufferedReader(stream, 2**20)
     return raw
+
+
+def arrow() -> Any:
+    """The pyarrow module; ImportError naming the extra where it is missing."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise ImportError("pyarrow is not installed: install it with: pip install 'kayan[archive]'") from None
+    return pyarrow
 
 
 def _is_broken(error: Exception) -> bool:
@@ -456,7 +458,7 @@ def _position(raw: IO[bytes]) -> int:
 
 
 def _printable(text: str) -> str:
-    return _SURROGATE.sub("\ufffd", text)
+    return SURROGATE.sub("\ufffd", text)
 
 
 def _listed(names: Iterable[str]) -> str:

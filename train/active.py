@@ -17,7 +17,7 @@ from kayan.annotate import ORDERS, select
 from kayan.checkpoint import POLICY_FILE, resolve
 from kayan.corpus import Corpus, light, load, read_description
 from kayan.document import Document
-from kayan.formats import FormatError, read_text, replacing
+from kayan.formats import FormatError, read_text, replacing, write_json
 from kayan.tagger import Tagger
 from kayan.words import words
 from train import config as configuration
@@ -96,7 +96,7 @@ def active(
                 log.info("%s, seed %d, %d articles: F1 %.3f", order, seed, step, runs[-1]["f1"])
                 result = {"pool": pool, "held_out": held_out, "diversity": diversity, "first": trained}
                 result |= {"runs": runs, "points": points(runs)}
-                _json(out / "active.json", result)
+                write_json(out / "active.json", result, indent=1)
     return result
 
 
@@ -176,7 +176,7 @@ def _chosen(
         annotated=[bare[i] for i in before],
     )
     chosen = [*before, *(int(document.id) for document in found.documents)]
-    _json(kept, chosen)
+    write_json(kept, chosen, indent=1)
     return chosen
 
 
@@ -187,18 +187,12 @@ def _claim(out: Path, about: Mapping[str, Any]) -> None:
         there = json.loads(read_text(path))
         if changed := [name for name in about if there.get(name) != about[name]]:
             raise FormatError(path, None, f"is of another simulation ({', '.join(changed)}); name another --out")
-    _json(path, about)
+    write_json(path, about, indent=1)
 
 
 def _f1(figures: Mapping[str, Any]) -> dict[str, Any]:
     types = {name: row["f1"] for name, row in figures["per_type"].items()}
     return {"f1": figures["micro"]["f1"], "types": types}
-
-
-def _json(path: Path, data: Any) -> None:
-    with replacing(path) as file:
-        json.dump(data, file, ensure_ascii=False, indent=1)
-        file.write("\n")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

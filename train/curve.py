@@ -17,7 +17,7 @@ import click
 
 from kayan.corpus import load
 from kayan.document import Document
-from kayan.formats import jsonl, replacing
+from kayan.formats import jsonl, write_json
 from train import config as configuration
 from train.config import Config
 
@@ -96,9 +96,7 @@ def curve(
         points.append({"articles": size, "f1": fmean(f1), "least": min(f1), "most": max(f1), "types": types})
         log.info("%d articles: F1 %.3f", size, fmean(f1))
     result = {"test": test, "seeds": list(seeds), "points": points}
-    with replacing(out / "curve.json") as file:
-        json.dump(result, file, ensure_ascii=False, indent=1)
-        file.write("\n")
+    write_json(out / "curve.json", result, indent=1)
     return result
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import logging
 import math
 import os
@@ -29,7 +28,7 @@ from kayan.checkpoint import POLICY_FILE, Policy, inspect, position_limit, recal
 from kayan.corpus import Corpus, check_labels, comparable, from_row, load, to_datasets
 from kayan.document import Document
 from kayan.encoding import IGNORED, Encoder, Unreachable
-from kayan.formats import replacing
+from kayan.formats import replacing, write_json
 from kayan.model import TaggerModel, build, save
 from kayan.perturb import NOISE, PERTURBATIONS, perturb
 from kayan.runtime import bf16_is_fast
@@ -132,7 +131,7 @@ def finetune(config: Config, resume: bool = False) -> dict[str, Any]:
         documents = [document for one in exact for document in one.documents]
         trainer.best |= calibrate(best, documents)
     trainer.best["seconds"] = round(time.monotonic() - started, 1)
-    _json(run / "metrics.json", {"best": trainer.best, "history": trainer.history()})
+    write_json(run / "metrics.json", {"best": trainer.best, "history": trainer.history()})
     write_card(best, config, parts, trainer.best)
     shutil.rmtree(run / "states", ignore_errors=True)
     return trainer.best
@@ -195,7 +194,7 @@ class SpanTrainer(Trainer):
             name: value for name, value in best.items() if name.startswith("eval_") or name in ("epoch", "step")
         }
         if self.args.process_index == 0:
-            _json(self.run / "metrics.json", {"best": self.best, "history": self.history()})
+            write_json(self.run / "metrics.json", {"best": self.best, "history": self.history()})
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
@@ -433,8 +432,8 @@ def _open_run(
             shutil.rmtree(run / name, ignore_errors=True)
     with replacing(written) as file:
         yaml.safe_dump(settings, file, allow_unicode=True, sort_keys=False)
-    _json(run / "environment.json", environment())
-    _json(
+    write_json(run / "environment.json", environment())
+    write_json(
         run / "data.json",
         {
             **{
@@ -484,9 +483,3 @@ def last_state(run: Path) -> Path | None:
     """The newest state that was written to its end: the Trainer writes trainer_state.json last but one."""
     states = [path for path in (run / "states").glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
     return max(states, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
-
-
-def _json(path: Path, data: Any) -> None:
-    with replacing(path) as file:
-        json.dump(data, file, ensure_ascii=False, indent=2)
-        file.write("\n")

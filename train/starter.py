@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import click
 from pydantic import Field
 
-from kayan.formats import replacing
+from kayan.formats import replacing, write_json
 from train import config as configuration
 from train.config import Config, CorpusFile, Section
 
@@ -184,17 +184,13 @@ def perform(path: str, stage: Any, again: bool) -> None:
             f"{path}: {stage.output} was made with other settings ({', '.join(changed)}); --again makes it anew"
         )
     log.info("%s: %s", path, "going on" if same else "begun")
-    _write(sheet, {"settings": settings})
+    write_json(sheet, {"settings": settings}, indent=1)
     started = time.monotonic()
     figures = stage.run(same)
-    _write(sheet, {"settings": settings, "figures": figures, "seconds": round(time.monotonic() - started, 1)})
+    write_json(
+        sheet, {"settings": settings, "figures": figures, "seconds": round(time.monotonic() - started, 1)}, indent=1
+    )
     log.info("%s: done in %.1f minutes, %s", path, (time.monotonic() - started) / 60, sheet)
-
-
-def _write(sheet: Path, data: dict[str, Any]) -> None:
-    with replacing(sheet) as file:
-        json.dump(data, file, ensure_ascii=False, indent=1)
-        file.write("\n")
 
 
 if __name__ == "__main__":

@@ -99,11 +99,26 @@ def halved(value: Any, written: str) -> str | None:
     return half and f"has half a character, {half[0]!r}, which nothing can write, near {text[: half.start()][-20:]!r}"
 
 
+def merged_meta(rest: dict[str, Any], where: str) -> dict[str, Any]:
+    """The fields of a record that are none of its format's, with those in its own "meta"; `ValueError` naming one in both."""
+    meta = rest.pop("meta") if isinstance(rest.get("meta"), dict) else {}
+    if both := rest.keys() & meta.keys():
+        raise ValueError(f"{', '.join(sorted(both))} is in the {where} and in its meta")
+    return {**rest, **meta}
+
+
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[IO[str]]:
     """A text file to write that takes its place at `path` only once it is complete."""
     with replacing_bytes(path) as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file:
         yield file
+
+
+def write_json(path: str | Path, value: Any, indent: int = 2) -> None:
+    """Write a value as JSON, with a line feed at its end; the file appears only when it is complete."""
+    with replacing(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=indent)
+        file.write("\n")
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kayan.document import Document, Span
-from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, replacing
+from kayan.formats import SURROGATE, FormatError, halved, merged_meta, parse_json, read_text, replacing
 from kayan.formats.offsets import points
 
 _LABELS = ("label", "labels", "entities")
@@ -116,10 +116,7 @@ def _document(record: dict[str, Any], identity: str, counting: str | None) -> Do
     # An export fills keys that other lines have with null, and has the list of comments without any.
     rest = {k: v for k, v in record.items() if v is not None and (k, v) != ("Comments", [])}
     rest = {k: v for k, v in rest.items() if k not in {"id", "text", "relations", *_LABELS}}
-    meta = rest.pop("meta") if isinstance(rest.get("meta"), dict) else {}
-    if both := rest.keys() & meta.keys():
-        raise ValueError(f"{', '.join(sorted(both))} is in the line and in its meta")
-    return Document(text, spans, identity, {**rest, **meta})
+    return Document(text, spans, identity, merged_meta(rest, "line"))
 
 
 def _mention(item: Any) -> tuple[int, int, str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kayan.document import Document, DocumentError, Span
-from kayan.formats import FormatError, conll, halved, parse_json, replacing_bytes
+from kayan.formats import FormatError, conll, halved, jsonl, parse_json, replacing_bytes
 
 SPANS, TAGS = ("spans", "entities"), ("ner_tags", "tags", "labels")
 _OWN = {"id", "corpus", "text", "spans", "meta"}
@@ -192,12 +192,8 @@ class _Reader:
         if label is None or item.get("start") is None or item.get("end") is None:
             raise DocumentError(f'a span must have "start", "end" and "label", found {item!r}')
         span = Span(item["start"], item["end"], self._label(label), item.get("score"))
-        quoted = item.get("text")
-        if quoted is not None and span.end <= len(text) and quoted != text[span.start : span.end]:
-            raise DocumentError(
-                f"span [{span.start}, {span.end}) quotes {quoted!r} but the text there is {text[span.start : span.end]!r}; "
-                "offsets count Unicode code points from 0, the end is exclusive"
-            )
+        if item.get("text") is not None:
+            jsonl.check_quote(span, item["text"], text)
         return span
 
     def _label(self, label: Any) -> str:

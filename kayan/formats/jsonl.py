@@ -102,12 +102,18 @@ def _span(item: Any, text: str) -> Span:
     if unknown := item.keys() - _SPAN_KEYS:
         raise DocumentError(f"span {item!r}: unknown key {_listed(unknown)}; accepted are {_listed(_SPAN_KEYS)}")
     span = Span(item["start"], item["end"], item["label"], item.get("score"))
-    if "text" in item and span.end <= len(text) and item["text"] != text[span.start : span.end]:
-        raise DocumentError(
-            f"span [{span.start}, {span.end}) quotes {item['text']!r} but the text there is "
-            f"{text[span.start : span.end]!r}; offsets count Unicode code points from 0, the end is exclusive"
-        )
+    if "text" in item:
+        check_quote(span, item["text"], text)
     return span
+
+
+def check_quote(span: Span, quoted: Any, text: str) -> None:
+    """Raise `DocumentError` for a span within the text that quotes something else than it holds there."""
+    if span.end <= len(text) and quoted != text[span.start : span.end]:
+        raise DocumentError(
+            f"span [{span.start}, {span.end}) quotes {quoted!r} but the text there is {text[span.start : span.end]!r}; "
+            "offsets count Unicode code points from 0, the end is exclusive"
+        )
 
 
 def _listed(keys: Iterable[str]) -> str:

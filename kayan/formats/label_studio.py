@@ -16,7 +16,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from kayan.document import Document, Span
-from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, replacing
+from kayan.formats import SURROGATE, FormatError, halved, merged_meta, parse_json, read_text, replacing
 from kayan.formats.offsets import locate
 
 # Readable behind black text; a type beyond the list starts over.
@@ -251,11 +251,9 @@ def _document(
     if half := SURROGATE.search(text):
         raise ValueError(f"{key!r} has half a character, {half[0]!r} at {half.start()}")
     rest = {k: v for k, v in data.items() if k != key and not (k in ("document_id", "id") and str(v) == identity)}
-    meta = rest.pop("meta") if isinstance(rest.get("meta"), dict) else {}
-    if both := rest.keys() & meta.keys():
-        raise ValueError(f"{', '.join(sorted(both))} is in the data and in its meta")
+    meta = merged_meta(rest, "data")
     if predicted and version.get("model_version"):
-        meta = {**meta, "model_version": version["model_version"]}
+        meta["model_version"] = version["model_version"]
     regions = []
     if not isinstance(results := version.get("result") or [], list):
         raise ValueError(f'"result" must be a list, not {results!r}')
@@ -282,4 +280,4 @@ def _document(
         for (start, end), (_, labels, score) in zip(edges, regions, strict=True)
         for label in labels
     ]
-    return Document(text, spans, identity, {**rest, **meta})
+    return Document(text, spans, identity, meta)

@@ -27,6 +27,7 @@ from typing import IO, Any
 
 from kayan.document import Document, DocumentError, Span
 from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, replacing, replacing_bytes
+from kayan.formats.jsonl import check_quote
 
 MENTIONS = ("article", "start", "end", "label", "text", "context", "name", "score")
 ARTICLES = ("article", "part", "text", "meta")
@@ -171,16 +172,12 @@ def _span(row: _Row, text: str) -> Span:
         raise row.error(f"{where}score must be a number, not {written!r}") from None
     try:
         span = Span(row.number("start"), row.number("end"), row.cells["label"], score)
+        if quoted := row.cells.get("text", ""):
+            check_quote(span, quoted, text)
     except DocumentError as error:
         raise row.error(f"{where}{error}") from None
-    quoted = row.cells.get("text", "")
     if span.end > len(text):
         raise row.error(f"{where}span [{span.start}, {span.end}) is outside the text, which has {len(text)} characters")
-    if quoted and quoted != text[span.start : span.end]:
-        raise row.error(
-            f"{where}span [{span.start}, {span.end}) quotes {quoted!r} but the text there is "
-            f"{text[span.start : span.end]!r}; offsets count Unicode code points from 0, the end is exclusive"
-        )
     return span
 
 
