@@ -24,7 +24,7 @@ from kayan.checkpoint import inspect, resolve
 from kayan.corpus import Description, load, read_description
 from kayan.document import Document, Span
 from kayan.formats import jsonl, replacing, write_json
-from kayan.runtime import ONNX_FILES
+from kayan.runtime import ONNX_FILES, versions
 from kayan.tagger import Tagger
 from kayan.words import sentences
 
@@ -97,14 +97,7 @@ def run(
 
 def machine() -> dict[str, Any]:
     """The processor, its cores, and the versions that matter."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found: dict[str, str | None] = {}
-    for package in ("torch", "transformers", "onnxruntime", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
+    found = versions("torch", "transformers", "onnxruntime", "numpy")
     return {"processor": _processor(), "cores": os.cpu_count(), "system": platform.platform(), **found}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from kayan.agreement import disagreements
+from kayan.checkpoint import weights_digest
 from kayan.corpus import comparable, light
 from kayan.decoding import log_softmax
 from kayan.document import Document, Span
@@ -287,11 +288,7 @@ def version_of(checkpoint: str | Path) -> str:
     'starter'
     """
     path = Path(checkpoint).absolute()
-    digest = hashlib.sha256()
-    for file in sorted(path.glob("*.safetensors")):
-        with file.open("rb") as weights:
-            digest.update(hashlib.file_digest(weights, "sha256").digest())
-    return f"{path.parent.name if path.name == 'best' else path.name}-{digest.hexdigest()[:8]}"
+    return f"{path.parent.name if path.name == 'best' else path.name}-{weights_digest(path)[:8]}"
 
 
 def write(

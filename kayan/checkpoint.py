@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -298,6 +299,16 @@ def resolve(path_or_hub_id: str | Path | None) -> Path:
 def save_policy(folder: str | Path, policy: Policy) -> None:
     """Write `kayan.json` into a checkpoint folder, replacing the one there."""
     write_json(Path(folder) / POLICY_FILE, policy.to_json())
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of the weights of a checkpoint folder, those of the proclitic head the last."""
+    whole = hashlib.sha256()
+    head = folder / PROCLITIC_FILE
+    for path in [*sorted(folder.glob("model*.safetensors")), *([head] if head.is_file() else [])]:
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
 
 
 def recalibrate(folder: str | Path, temperature: float, threshold: float) -> None:

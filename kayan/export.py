@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
-from kayan.checkpoint import PROCLITIC_FILE, Checkpoint, CheckpointError
+from kayan.checkpoint import PROCLITIC_FILE, Checkpoint, CheckpointError, weights_digest
 from kayan.formats import replacing_bytes
-from kayan.runtime import ONNX_FILES, digest, require_torch
+from kayan.runtime import ONNX_FILES, require_torch
 
 # Numbers in a tensor from which it is read from the checkpoint's own weights; smaller ones stand in the graph.
 _LARGE = 256
@@ -50,7 +50,7 @@ def export(checkpoint: Checkpoint, kinds: Sequence[str] = ("onnx",)) -> list[Pat
             model = _quantised(model)
         _refer(model, stored)
         _strip(model)
-        about = {"weights": digest(checkpoint.path), "tags": list(checkpoint.policy.schema.tags)}
+        about = {"weights": weights_digest(checkpoint.path), "tags": list(checkpoint.policy.schema.tags)}
         onnx.helper.set_model_props(model, {"kayan": json.dumps(about)})
         target = checkpoint.path / ONNX_FILES[kind]
         with replacing_bytes(target) as file:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import platform
 import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kayan.checkpoint import PROCLITIC_FILE, Checkpoint, CheckpointError
+from kayan.checkpoint import Checkpoint, CheckpointError, weights_digest
 
 DTYPES = ("float32", "bfloat16", "float16")
 RUNTIMES = ("auto", "torch", "onnx", "onnx-int8")
@@ -100,23 +98,13 @@ class OnnxRuntime:
             weights, tags = known["weights"], tuple(known["tags"])
         except (KeyError, TypeError, ValueError, RecursionError):
             raise CheckpointError(f"{file} does not say which weights it belongs to; {make}") from None
-        if weights != digest(checkpoint.path) or tags != checkpoint.policy.schema.tags:
+        if weights != weights_digest(checkpoint.path) or tags != checkpoint.policy.schema.tags:
             raise CheckpointError(f"{file} was made from other weights than those beside it; {make}")
 
     def __call__(self, ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """As `TorchRuntime.__call__`."""
         tags, *particles = self.session.run(None, {"input_ids": ids, "attention_mask": mask})
         return tags, particles[0] if particles else None
-
-
-def digest(folder: Path) -> str:
-    """SHA-256 of the weights: a graph reads them where they lay when it was made, and holds the small ones itself."""
-    whole = hashlib.sha256()
-    head = folder / PROCLITIC_FILE
-    for path in [*sorted(folder.glob("model*.safetensors")), *([head] if head.is_file() else [])]:
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()
 
 
 class TorchRuntime:
@@ -164,11 +152,8 @@ def describe(
     rows = [
         ("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
     ]
-    for package in ("torch", "transformers", "onnxruntime", "tokenizers", "numpy"):
-        try:
-            rows.append((package, importlib.metadata.version(package)))
-        except importlib.metadata.PackageNotFoundError:
-            rows.append((package, "not installed"))
+    packages = versions("torch", "transformers", "onnxruntime", "tokenizers", "numpy")
+    rows += [(package, version or "not installed") for package, version in packages.items()]
     if _installed("torch"):
         import torch
 
@@ -185,6 +170,17 @@ def describe(
     name, reason = choose(checkpoint, runtime, device, dtype)
     rows.append(("runtime", f"{name}: {reason}"))
     return rows
+
+
+def versions(*packages: str) -> dict[str, str | None]:
+    """The versions of packages, None of one that is not installed."""
+    found: dict[str, str | None] = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
 
 
 def _accelerator(torch: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,18 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, backbone: Path) -> Path
     model = build(backbone, schema)
     torch.nn.init.normal_(model.classifier.classifier.weight, std=0.5)
     save(folder, model, AutoTokenizer.from_pretrained(backbone), Policy(schema, TextPolicy("light", 32, 8)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tiny checkpoint with both graphs for ONNX Runtime."""
+    from kayan.checkpoint import inspect
+    from kayan.export import export
+
+    folder = tmp_path_factory.mktemp("exported") / "tiny"
+    shutil.copytree(checkpoint, folder)
+    export(inspect(folder), ["onnx", "onnx-int8"])
     return folder
 
 

@@ -24,14 +24,6 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = (ROOT / "data" / "sample.txt").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("exported") / "tiny"
-    shutil.copytree(checkpoint, folder)
-    export(inspect(folder), ["onnx", "onnx-int8"])
-    return folder
-
-
 def edges(document: Document) -> list[tuple[int, int, str]]:
     return [(span.start, span.end, span.label) for span in document.spans]
 

@@ -7,23 +7,21 @@ from pathlib import Path
 import pytest
 
 from eval import speed
-from kayan.checkpoint import inspect
 from kayan.document import Document
-from kayan.export import export
 from kayan.formats import jsonl
 
 
 @pytest.fixture(scope="module")
-def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_one_graph(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("speed") / "tiny"
-    shutil.copytree(checkpoint, folder)
-    export(inspect(folder))
+    shutil.copytree(exported, folder)
+    (folder / "model.int8.onnx").unlink()
     return folder
 
 
-def test_one_measurement(exported: Path, articles: list[Document], tmp_path: Path) -> None:
+def test_one_measurement(with_one_graph: Path, articles: list[Document], tmp_path: Path) -> None:
     jsonl.write(tmp_path / "articles.jsonl", articles)
-    job = {"checkpoint": str(exported), "articles": str(tmp_path / "articles.jsonl")}
+    job = {"checkpoint": str(with_one_graph), "articles": str(tmp_path / "articles.jsonl")}
     one, other = (speed._measure({**job, "system": name}) for name in ("onnx float32", speed.REFERENCE))
     assert one["spans"] == other["spans"]
     assert any(one["spans"])
@@ -31,11 +29,11 @@ def test_one_measurement(exported: Path, articles: list[Document], tmp_path: Pat
     assert len(one["alone_ms"]) == len(articles)
     usual = speed._measure({**job, "system": speed.BASELINE})
     assert usual["seconds"] > 0
-    assert speed.systems(exported) == [name for name in speed.SYSTEMS if name != "onnx int8"]
+    assert speed.systems(with_one_graph) == [name for name in speed.SYSTEMS if name != "onnx int8"]
 
 
 def test_ratios_within_rounds_and_differences_by_name(
-    exported: Path, articles: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    with_one_graph: Path, articles: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jsonl.write(tmp_path / "articles.jsonl", articles)
     spans = [[[4, 7, "PER"]], *[[]] * (len(articles) - 1)]
@@ -56,7 +54,7 @@ def test_ratios_within_rounds_and_differences_by_name(
         }
 
     monkeypatch.setattr(speed, "_apart", apart)
-    result = speed.run(str(exported), str(tmp_path / "articles.jsonl"), rounds=2)
+    result = speed.run(str(with_one_graph), str(tmp_path / "articles.jsonl"), rounds=2)
     assert sorted(asked[:5]) == sorted(asked[5:])
     assert asked[:5] != asked[5:], "the order turns"
     row = result["tagging"]["torch float32"]

@@ -146,9 +146,10 @@ def lineage(backbone: str | Path, own: Sequence[Mapping[str, Any]]) -> tuple[Map
 
 def calibrate(checkpoint: Path, documents: Sequence[Document]) -> dict[str, float]:
     """Fit the temperature and the threshold of a checkpoint on annotated articles, and store them in it."""
-    temperature = fit_temperature(Tagger.load(checkpoint), documents)
-    recalibrate(checkpoint, temperature, 0.0)
-    threshold = fit_threshold(Tagger.load(checkpoint), documents)
+    tagger = Tagger.load(checkpoint)
+    temperature = fit_temperature(tagger, documents)
+    tagger.policy = dataclasses.replace(tagger.policy, temperature=temperature)
+    threshold = fit_threshold(tagger, documents)
     recalibrate(checkpoint, temperature, threshold)
     return {"temperature": round(temperature, 4), "threshold": threshold}
 
