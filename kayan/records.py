@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from kayan.document import Document
-from kayan.formats import SURROGATE, FormatError, decode
+from kayan.formats import SURROGATE, FormatError, decode, parse_json
 
 KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".txt": "text"}
 PACKED = (".gz", ".zst")
@@ -273,13 +273,9 @@ def _lines(stream: IO[bytes], file: File, columns: Columns, skip: int) -> Iterat
             yield number, _Bad(f"is longer than {MAX_RECORD} bytes", start)
             continue
         try:
-            values = json.loads(decode(raw, file.name, number).rstrip("\r\n"))
-        except json.JSONDecodeError as error:
-            yield number, _Bad(f"broken JSON at column {error.colno}: {error.msg}", start)
+            values = parse_json(decode(raw, file.name, number).rstrip("\r\n"), file.name, number)
         except FormatError as error:
             yield number, _Bad(error.message, start)
-        except (ValueError, RecursionError) as error:
-            yield number, _Bad(f"broken JSON: {error}", start)
         else:
             found = type(values).__name__
             yield number, values if isinstance(values, dict) else _Bad(f"expected an object, found {found}", start)
