@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from kayan.document import Document
-from kayan.formats import SURROGATE, FormatError, decode, parse_json
+from kayan.formats import SURROGATE, FormatError, decode, parse_json, reason
 
 KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".txt": "text"}
 PACKED = (".gz", ".zst")
@@ -242,8 +242,7 @@ class Reader:
             except Exception as error:
                 if not _is_broken(error):
                     raise
-                reason = error.message if isinstance(error, FormatError) else str(error)
-                yield Rejected(file.name, line + 1, f"the file cannot be read from here on: {reason}")
+                yield Rejected(file.name, line + 1, f"the file cannot be read from here on: {reason(error)}")
 
 
 _Records = Iterator[tuple[int, float, "Mapping[str, Any] | _Bad"]]

@@ -27,6 +27,11 @@ class FormatError(ValueError):
         super().__init__(f"{path}:{line}: {message}" if line else f"{path}: {message}")
 
 
+def reason(error: Exception) -> str:
+    """What an error says, without the file or the document that its message may name before."""
+    return str(getattr(error, "message", error))
+
+
 def read_text(path: str | Path) -> str:
     """The whole file as UTF-8 text without its byte order mark; `FormatError` if it is missing, empty or not UTF-8."""
     try:
