@@ -327,7 +327,7 @@ def test_twenty_thousand_words_stay_usable(page: Any, lines: int) -> None:
     sentence = "زار كريم الوزاني منظمة الصحة العالمية ثم طنجة وفاس ومراكش. "
     text = "\n".join([sentence * (2000 // lines)] * lines)
     page.execute_script("put(arguments[0], 'long')", text)
-    assert re.search(r"\b20[.,]000 كلمة", by_id(page, "size").text)
+    assert re.search(r"الكلمات: 20[.,]000\b", by_id(page, "size").text)
     by_id(page, "tag").click()
     soon(lambda: by_id(page, "total").text, 60)
     slide(page, 0)
@@ -347,7 +347,7 @@ def test_twenty_thousand_words_stay_usable(page: Any, lines: int) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [320, 390, 1280])
 @pytest.mark.parametrize("language", ["ar", "en"])
 def test_nothing_is_wider_than_the_window(page: Any, width: int, scheme: str, language: str) -> None:
     size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -375,6 +375,43 @@ def test_nothing_is_wider_than_the_window(page: Any, width: int, scheme: str, la
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.fixture
+def phone(page: Any) -> Iterator[Any]:
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    yield page
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_letter_stays_beside_its_word(phone: Any) -> None:
+    # Marks that end anywhere in a line.
+    tag(phone, "\n".join("ا" * n + " كريم الوزاني" for n in range(1, 60)))
+    alone = phone.execute_script(
+        """return [...document.querySelectorAll("mark[role]")].filter((mark) => {
+             const words = document.createRange();
+             words.selectNodeContents(mark);
+             return mark.getClientRects().length > words.getClientRects().length;
+           }).length"""
+    )
+    assert alone == 0
+    assert len(visible(phone, "mark[role]")) == 59
+
+
+def test_the_correction_on_a_phone_hides_not_what_it_corrects(phone: Any) -> None:
+    tag(phone, "سطر\n" * 40 + "زار كريم الوزاني فاس." + "\nسطر" * 40)
+    one = mark(phone, "كريم الوزاني")
+    phone.execute_script("arguments[0].scrollIntoView({ block: 'end', behavior: 'instant' })", one)
+    one.click()
+    below = "return arguments[0].getBoundingClientRect().bottom - arguments[1].getBoundingClientRect().top"
+    assert phone.execute_script(below, one, by_id(phone, "editor")) <= 0
+
+
+def test_that_there_is_no_name_is_shown(page: Any) -> None:
+    tag(page, "لا أحد في هذا السطر")
+    assert by_id(page, "names").text == "لم يُعثر على أسماء."
+    assert not by_id(page, "search").is_displayed()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -109,6 +109,8 @@ function openEditor(range, box) {
   editor.style.setProperty("inset", "auto");
   editor.style.setProperty("top", `${Math.max(8, Math.min(below ? box.bottom + 8 : box.top - height - 8, innerHeight - height - 8))}px`);
   editor.style.setProperty("left", `${Math.max(8, Math.min(box.left + box.width / 2 - width / 2, document.documentElement.clientWidth - width - 8))}px`);
+  const hides = box.bottom + 8 - editor.getBoundingClientRect().top;
+  if (box.top < innerHeight && hides > 0 && matchMedia("(max-width: 40rem)").matches) scrollBy({ top: hides, behavior: "instant" });
 }
 
 function closeEditor() {

@@ -306,6 +306,8 @@ function listNames() {
   }
   const rows = [...groups.values()].sort((a, b) => b.length - a.length);
   $("total").textContent = number(total);
+  $("search").hidden = !total;
+  if (!rows.length) return $("names").replaceChildren(element("p", { class: "note" }, text("none")));
   $("names").replaceChildren(...info.types.flatMap((label) => {
     const own = rows.filter((spans) => spans[0].label === label);
     if (!own.length) return [];
