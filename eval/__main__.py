@@ -14,8 +14,16 @@ from kayan.terminal import Command, echo, to_json
 if TYPE_CHECKING:
     from kayan.corpus import Description
 
+_DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+_THRESHOLD = click.option(
+    "--threshold", type=float, help="Leave out spans that score less; by default what a checkpoint says."
+)
+_LANGUAGE = click.option(
+    "--language", default="ar", show_default=True, type=click.Choice(["ar", "en"]), help="Of the page."
+)
 
-@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.command(cls=Command)
 @click.argument("checkpoint")
 @click.argument("data", nargs=-1, required=True, type=click.Path(dir_okay=False))
 @click.option(
@@ -26,9 +34,9 @@ if TYPE_CHECKING:
 @click.option(
     "--corpus", type=click.Path(dir_okay=False), help="YAML file that says what DATA annotates (configs/corpora)."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--threshold", type=float, help="Leave out spans that score less; by default what a checkpoint says.")
-@click.option("--language", default="ar", show_default=True, type=click.Choice(["ar", "en"]), help="Of the page.")
+@_DEVICE
+@_THRESHOLD
+@_LANGUAGE
 @click.option(
     "--train-data", multiple=True, type=click.Path(dir_okay=False), help="Training articles: which mentions were seen."
 )
@@ -67,7 +75,7 @@ def main(
         echo(f"\nreport: {out}/report.html, {out}/report.md   figures: {out}/metrics.json")
 
 
-@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("systems", nargs=-1, required=True)
 @click.option(
     "--data", multiple=True, required=True, type=click.Path(dir_okay=False), help="Annotated articles; may be repeated."
@@ -81,9 +89,9 @@ def main(
 @click.option(
     "--out", type=click.Path(file_okay=False), help="Folder for compare.html, .md, .json and the predictions."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--threshold", type=float, help="Leave out spans that score less; by default what a checkpoint says.")
-@click.option("--language", default="ar", show_default=True, type=click.Choice(["ar", "en"]), help="Of the page.")
+@_DEVICE
+@_THRESHOLD
+@_LANGUAGE
 @click.option("--samples", default=10_000, show_default=True, help="Resamples and randomisations.")
 def compare(
     systems: tuple[str, ...],
@@ -113,14 +121,14 @@ def compare(
         echo(f"\npage: {out}/compare.html, {out}/compare.md   figures: {out}/compare.json")
 
 
-@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("data", type=click.Path(dir_okay=False))
 @click.option("--errors", is_flag=True, help="List every group that is split or joined with another.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def entities(data: str, errors: bool, as_json: bool) -> None:
     """Score the grouping of the gold mentions of DATA, JSONL whose "meta" has "groups": B-cubed and pairs of mentions.
 
-    
+    \b
     python -m eval entities data/entities.jsonl --errors
     """
     from eval.entities import run, terminal
@@ -133,7 +141,7 @@ class _Measuring(Command):
     also = (RuntimeError, subprocess.CalledProcessError)
 
 
-@click.command(cls=_Measuring, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=_Measuring)
 @click.argument("data", type=click.Path())
 @click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
 @click.option("--corpus", type=click.Path(dir_okay=False), help="YAML file that says how to read DATA.")

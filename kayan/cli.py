@@ -22,7 +22,7 @@ class _Commands(Commands):
     also = (TypeError,)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands)
 @click.version_option(package_name="kayan")
 def main() -> None:
     """Named entities in Arabic news."""

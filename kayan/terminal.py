@@ -80,6 +80,7 @@ class _Reports:
     also: ClassVar[tuple[type[Exception], ...]] = ()
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        options.setdefault("help_option_names", ["-h", "--help"])
         with reporting():
             return super().make_context(*arguments, **options)  # type: ignore[misc]
 

@@ -8,7 +8,7 @@ from kayan.terminal import echo, reporting
 from train import Program
 
 
-@click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Program)
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.argument("overrides", nargs=-1)
 @click.option("--resume", is_flag=True, help="Go on from the last saved state of the run folder.")

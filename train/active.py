@@ -195,7 +195,7 @@ def _f1(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {"f1": figures["micro"]["f1"], "types": types}
 
 
-@click.command(cls=Programs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Programs)
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.argument("pool", type=click.Path())
 @click.argument("held_out", type=click.Path())

@@ -102,7 +102,7 @@ def curve(
     return result
 
 
-@click.command(cls=Programs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Programs)
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.argument("test", type=click.Path(dir_okay=False))
 @click.argument("overrides", nargs=-1)

@@ -146,7 +146,7 @@ def read(path: str, root: str | None) -> Any:
     return configuration.read_as(known[name], path, [f"{key}={json.dumps(root)}"] if root else [])
 
 
-@click.command(cls=Programs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Programs)
 @click.argument("stages", nargs=-1, required=True, type=click.Path(dir_okay=False))
 @click.option("--root", help="The folder of the corpora and texts that the stages name.")
 @click.option("--again", is_flag=True, help="Run the stages even where they are done.")
