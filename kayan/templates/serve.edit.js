@@ -34,6 +34,7 @@ function patch(spans) {
     const mark = element("mark");
     mark.span = span;
     range.surroundContents(mark);
+    ended(mark);
     mark.parentElement.normalize();
     marks.set(span, mark);
   }

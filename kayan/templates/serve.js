@@ -235,7 +235,7 @@ function fill(node, line, next) {
   let at = node.start;
   while (next < spans.length && spans[next].start < end) {
     const span = spans[next++];
-    const mark = element("mark", {}, article.text.slice(span.start, Math.min(span.end, end)));
+    const mark = ended(element("mark", {}, article.text.slice(span.start, Math.min(span.end, end))));
     mark.span = span;
     marks.set(span, mark);
     node.append(article.text.slice(at, span.start), mark);
@@ -244,6 +244,14 @@ function fill(node, line, next) {
   node.append(article.text.slice(at, end));
   node.normalize();
   return next;
+}
+
+/* The mark with its last character, behind which the letter of the type stands, in a span. */
+function ended(mark) {
+  const { textContent } = mark;
+  const last = Math.max(0, textContent.search(/\P{M}\p{M}*$/u));
+  mark.replaceChildren(textContent.slice(0, last), element("span", {}, textContent.slice(last)));
+  return mark;
 }
 
 /* What is shown of the spans: under the score or filtered out, a mark is plain text. */
@@ -258,11 +266,11 @@ function refresh() {
     if (mark.shown === (shown && language)) continue;
     mark.shown = shown && language;
     if (!shown) {
-      for (const name of ["role", "tabindex", "class", "aria-label", "aria-haspopup", "data-letter"]) mark.removeAttribute(name);
+      for (const name of ["role", "tabindex", "class", "aria-label", "aria-haspopup"]) mark.removeAttribute(name);
       continue;
     }
     mark.className = tone(span.label) + (span.mine ? " mine" : "");
-    mark.dataset.letter = typeLetter(span.label);
+    mark.lastElementChild.dataset.letter = typeLetter(span.label);
     mark.setAttribute("role", "button");
     mark.setAttribute("aria-haspopup", "dialog");
     mark.setAttribute("aria-label", `${article.text.slice(span.start, span.end)}، ${typeName(span.label)}، ${trust(span)}`);
