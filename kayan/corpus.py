@@ -194,7 +194,8 @@ def comparable(document: Document, declaration: Declaration, gold: Document) -> 
     spans = []
     for span in document.spans:
         if not any(span.overlaps(other) for other in unread):
-            span = replace(span, label=declaration.counts_as.get(span.label, span.label))
+            if span.label in declaration.counts_as:
+                span = replace(span, label=declaration.counts_as[span.label])
             if declaration.annotates is not None and span.label not in declaration.annotates:
                 continue
             spans.append(span if edges is None else _widened(span, edges))

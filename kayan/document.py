@@ -45,6 +45,16 @@ class Span:
     source: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # Millions are made while scores are counted; what is plainly right is looked at once.
+        start, end, label, score = self.start, self.end, self.label, self.score
+        if (
+            type(start) is type(end) is int
+            and 0 <= start < end
+            and type(label) is str
+            and label.strip()
+            and (score is None or (type(score) is float and abs(score) < 1e300))
+        ):
+            return
         for name in ("start", "end"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
@@ -55,7 +65,6 @@ class Span:
             raise DocumentError(
                 f"span [{self.start}, {self.end}) needs a label, a non-empty string, not {self.label!r}"
             )
-        score = self.score
         if score is not None and (not isinstance(score, Real) or isinstance(score, bool) or not abs(score) < 1e300):
             raise DocumentError(
                 f"span [{self.start}, {self.end}) must have a finite number as its score, not {score!r}"
@@ -110,7 +119,7 @@ class Document:
                     f"document {id!r}: span [{span.start}, {span.end}) {span.label} is outside the text, "
                     f"which has {len(text)} characters"
                 )
-            bound.append(span if span.source is text else replace(span, source=text))
+            bound.append(span if span.source == text else replace(span, source=text))
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "spans", tuple(sorted(bound, key=lambda s: (s.start, s.end, s.label))))
         object.__setattr__(self, "id", id)
