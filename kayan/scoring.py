@@ -450,8 +450,8 @@ def _seqeval_strict() -> type[Any]:
             )
             types: dict[str, Counts] = defaultdict(Counts)
             for stretch, times in stretches.items():
-                gold, found = (entities(list(side), strict) for side in zip(*stretch, strict=True))
-                for column, side in enumerate((gold & found, found, gold)):
+                ours, theirs = (entities(list(side), strict) for side in zip(*stretch, strict=True))
+                for column, side in enumerate((ours & theirs, theirs, ours)):
                     for name, *_ in side:
                         types[name] += Counts(*(times * (column == k) for k in range(3)))
             total = sum(types.values(), Counts())
