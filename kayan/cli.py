@@ -46,7 +46,9 @@ def main() -> None:
     """Named entities in Arabic news."""
 
 
-_MODEL = click.option("--model", default=None, help="Checkpoint folder or hub id (ORG/NAME or ORG/NAME@REVISION); the embedded starter if not given.")
+_MODEL = click.option(
+    "--model", help="Checkpoint folder or hub id, ORG/NAME or ORG/NAME@REVISION; the embedded starter if not given."
+)
 _DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 _DTYPE = click.option("--dtype", default="float32", show_default=True)
 _RUNTIME = click.option(
@@ -285,7 +287,9 @@ def export(model: str | None, onnx: bool, int8: bool, output: str | None) -> Non
 @click.option("--private", is_flag=True, help="Make the repository a private one.")
 @click.option("--revision", help="The branch; made where there is none. The main one if not given.")
 @click.option("--message", help="Of the commit.")
-@click.option("--license", help="What the model card is to state: apache-2.0, cc-by-sa-4.0 …; needed where it states none.")
+@click.option(
+    "--license", help="What the model card is to state: apache-2.0, cc-by-sa-4.0 …; needed where it states none."
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and list the files, without the network.")
 def push(
     folder: str,

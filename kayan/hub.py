@@ -134,11 +134,12 @@ def push_to_hub(
                 if api.repo_exists(repo_id, repo_type=kind):
                     raise _Refused(f"it is a {kind} there, not a model; choose another name")
         api.create_repo(repo_id, repo_type="model", private=private or None, exist_ok=True)
+        # Asked of one that is there already, the library passes over `private`.
+        if private and not api.repo_info(repo_id, repo_type="model").private:
+            raise _Refused("it exists and is public, though a private one is asked for; make it private there first")
         if revision and not revision.startswith("refs/"):
             api.create_branch(repo_id, repo_type="model", branch=revision, exist_ok=True)
         there = api.repo_info(repo_id, repo_type="model", revision=revision)
-        if private and not there.private:
-            raise _Refused("it exists and is public, though --private is asked for; make it private there first")
         names = {path.name for path in upload.files}
         stale = sorted(
             file.rfilename for file in there.siblings or () if _belongs(file.rfilename) and file.rfilename not in names
@@ -252,7 +253,9 @@ def _is_graph_of(path: Path, checkpoint: Checkpoint) -> bool:
 
 def _library() -> Any:
     try:
-        import huggingface_hub
+        # It imports what is in it when that is asked for, but not its modules.
+        import huggingface_hub.errors
+        import huggingface_hub.utils
     except ImportError:
         raise ImportError(
             "huggingface_hub is not installed: the hub needs it, install it with: pip install 'kayan[hub]'"
@@ -293,7 +296,9 @@ def _reason(error: Exception, repo_id: str, revision: str | None, token: str | b
 
 
 # Of httpx, httpx2 and requests, one of which the installed version of huggingface_hub stands on.
-_UNREACHABLE = frozenset("ConnectError ConnectTimeout ConnectionError ProxyError ReadTimeout Timeout TimeoutException".split())
+_UNREACHABLE = frozenset(
+    "ConnectError ConnectTimeout ConnectionError ProxyError ReadTimeout Timeout TimeoutException".split()
+)
 
 
 def _causes(error: BaseException | None) -> Iterable[BaseException]:

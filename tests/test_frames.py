@@ -116,7 +116,9 @@ def test_missing_values_of_polars() -> None:
 
 def test_the_index_of_pandas_is_kept() -> None:
     texts = ["فاس", "وجدة ثم فاس", "وجدة"]
-    named = tag_column(pandas.DataFrame({"text": texts}, index=pandas.Index(["x", "y", "x"], name="key")), "text", Cities())
+    named = tag_column(
+        pandas.DataFrame({"text": texts}, index=pandas.Index(["x", "y", "x"], name="key")), "text", Cities()
+    )
     assert list(named.index) == ["x", "y", "y", "x"]
     assert named.index.name == "key"
     assert list(named["row"]) == [0, 1, 1, 2]
@@ -204,9 +206,9 @@ def test_two_columns_of_one_name() -> None:
 def test_what_is_no_frame() -> None:
     with pytest.raises(TypeError, match=r"frame.collect\(\)"):
         tag_column(polars.DataFrame({"text": ["فاس"]}).lazy(), "text", Cities())
-    with pytest.raises(TypeError, match="pandas or Polars is expected, not builtins.dict"):
+    with pytest.raises(TypeError, match=r"pandas or Polars is expected, not builtins\.dict"):
         tag_column({"text": ["فاس"]}, "text", Cities())
-    with pytest.raises(TypeError, match="not pandas.*Series"):
+    with pytest.raises(TypeError, match=r"not pandas.*Series"):
         tag_column(pandas.Series(["فاس"]), "text", Cities())
 
 

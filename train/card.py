@@ -264,7 +264,11 @@ def starter_card(
         front=front_matter(
             "kayan starter",
             [
-                (title, "test", {key: result["character_span_strict"]["micro"][key] for key in ("f1", "precision", "recall")})
+                (
+                    title,
+                    "test",
+                    {key: result["character_span_strict"]["micro"][key] for key in ("f1", "precision", "recall")},
+                )
                 for title, result in shipped.items()
             ],
             license="apache-2.0",
