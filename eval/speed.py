@@ -391,4 +391,4 @@ def save(result: dict[str, Any], out: str | Path) -> None:
 
 if __name__ == "__main__":
     asked = json.load(sys.stdin)
-    print(json.dumps(_usual_training(asked) if "trainer" in asked else _measure(asked)))
+    sys.stdout.write(json.dumps(_usual_training(asked) if "trainer" in asked else _measure(asked)) + "\n")

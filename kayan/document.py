@@ -24,7 +24,14 @@ LAM_INITIAL = frozenset(
 
 
 class DocumentError(ValueError):
-    """A span or document that contradicts itself; the message names the document, the span and what is accepted."""
+    """A span or document that contradicts itself; the message names the document, the span and what is accepted.
+
+    `message` leaves the document out, for those that name it in their own way.
+    """
+
+    def __init__(self, message: str, document: str | None = None):
+        self.message = message
+        super().__init__(message if document is None else f"document {document!r}: {message}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +118,13 @@ class Document:
         self, text: str, spans: Iterable[Span] = (), id: str = "", meta: Mapping[str, Any] | None = None
     ) -> None:
         if not isinstance(text, str):
-            raise DocumentError(f"document {id!r}: text must be a string, not {type(text).__name__}")
+            raise DocumentError(f"text must be a string, not {type(text).__name__}", id)
         bound = []
         for span in spans:
             if span.end > len(text):
                 raise DocumentError(
-                    f"document {id!r}: span [{span.start}, {span.end}) {span.label} is outside the text, "
-                    f"which has {len(text)} characters"
+                    f"span [{span.start}, {span.end}) {span.label} is outside the text, which has {len(text)} characters",
+                    id,
                 )
             bound.append(span if span.source == text else replace(span, source=text))
         object.__setattr__(self, "text", text)

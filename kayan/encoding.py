@@ -199,9 +199,7 @@ class Encoder:
         silent = encoded.first < 0
         gaps = ranges(document.meta.get("open", ()), len(document.text))
         if gaps is None:
-            raise DocumentError(
-                f"document {document.id!r}: meta['open'] must be a list of [start, end] within the text"
-            )
+            raise DocumentError("meta['open'] must be a list of [start, end] within the text", document.id)
         starts, ends = (np.array([word[side] for word in encoded.words], dtype=np.int64) for side in (0, 1))
         for start, end in gaps:
             silent[np.searchsorted(ends, start, side="right") : np.searchsorted(starts, end, side="left")] = True

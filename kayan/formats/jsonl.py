@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kayan.document import Document, DocumentError, Span
-from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, replacing
+from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, reason, replacing
 
 _KEYS = {"id", "text", "spans", "meta"}
 _SPAN_KEYS = {"start", "end", "label", "score", "text"}
@@ -64,8 +64,7 @@ def parse(line: str, path: str | Path, number: int) -> Document:
     try:
         return Document(record["text"], [_span(item, record["text"]) for item in spans], identity, meta)
     except (DocumentError, TypeError) as error:
-        message = str(error).removeprefix(f"document {identity!r}: ")
-        raise FormatError(path, number, f"{where}: {message}") from None
+        raise FormatError(path, number, f"{where}: {reason(error)}") from None
 
 
 def write(path: str | Path, documents: Iterable[Document]) -> None:
