@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -197,9 +197,9 @@ def _measure(job: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _clocks(tagger: Tagger | None) -> Iterator[Counter[str]]:
+def _clocks(tagger: Tagger | None) -> Iterator[dict[str, float]]:
     """Seconds spent in the functions that tagging goes through, inner ones counted in outer ones too."""
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
 
     def clocked(owner: Any, name: str) -> Any:
         function = getattr(owner, name)
@@ -224,7 +224,7 @@ def _clocks(tagger: Tagger | None) -> Iterator[Counter[str]]:
         yield spent
 
 
-def _stages(spent: Counter[str], seconds: float) -> dict[str, float]:
+def _stages(spent: dict[str, float], seconds: float) -> dict[str, float]:
     """The shares of `STAGES`, which sum to 1."""
     text = spent["normalise"] + spent["words"]
     known = [text, spent["encode_batch"] - text, spent["logits"] - spent["runtime"], spent["runtime"], spent["decode"]]
