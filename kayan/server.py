@@ -122,8 +122,8 @@ def create_app(policy: Policy, load: Callable[[], Tag], settings: Settings, name
         max_queue=settings.max_queue,
         max_size=BATCH_CHARACTERS,
         wait=settings.batch_wait_ms / 1000,
-        seconds=BATCH_SECONDS,
-        patience=settings.timeout,
+        seconds=min(BATCH_SECONDS, settings.timeout / 4),
+        patience=0.8 * settings.timeout,  # the pace is an estimate
         told=metrics.batch,
         failed=lambda: app.state.stop(),
     )

@@ -100,9 +100,7 @@ def test_a_batch_is_as_much_as_takes_its_seconds_by_the_pace_so_far() -> None:
     assert batcher.close(10)
 
 
-def test_what_would_come_too_late_is_not_taken(
-    worker: Worker, batcher_of: Callable[..., Batcher[str, str]]
-) -> None:
+def test_what_would_come_too_late_is_not_taken(worker: Worker, batcher_of: Callable[..., Batcher[str, str]]) -> None:
     batcher = batcher_of(wait=0, patience=0.5)
     first = batcher.submit(["aaaa"])
     assert worker.begun.wait(10)

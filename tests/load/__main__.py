@@ -4,6 +4,7 @@ a check fails."""
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ def main(minutes: float, out: Path, **settings: Any) -> None:
     """Put `kayan serve` under load, and write load.json and load.md into the folder."""
     texts = [document.text for name in DATA for document in jsonl.read(ROOT / "data" / name)]
     plan = Plan.lasting(minutes, **settings)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the service does not outlive this
     result = asyncio.run(run(plan, texts, out, lambda line: click.echo(line, err=True)))
     write_json(out / "load.json", result, indent=1)
     with replacing(out / "load.md") as file:

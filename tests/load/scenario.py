@@ -333,8 +333,9 @@ async def run(
         a_request = statistics.mean(next(good).words for _ in range(2000))
         share = sum(GOOD.values()) / (sum(GOOD.values()) + sum(ODD.values()))
         rate = plan.rated * capacity / a_request / share
-        stalled = [Request(STALLED, "/v1/tag", "text/plain", b"12")] * plan.stalled
-        rated = await arrive(server, client, stalled, traffic.requests(GOOD | ODD), rate, plan.rated_seconds)
+        first = [traffic.one(kind) for kind in ODD]
+        first += [Request(STALLED, "/v1/tag", "text/plain", b"12")] * plan.stalled
+        rated = await arrive(server, client, first, traffic.requests(GOOD | ODD), rate, plan.rated_seconds)
         told(f"rated load: {len(rated.outcomes)} requests, {rated.words_per_second():.0f} words a second")
         volley = [traffic.one("json") for _ in range(min(_OPEN, 2 * plan.queue))]
         burst = await arrive(server, client, volley, good, plan.burst * capacity / a_request, plan.burst_seconds)
