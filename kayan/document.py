@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from numbers import Real
 from typing import Any
@@ -126,7 +126,9 @@ class Document:
                     f"span [{span.start}, {span.end}) {span.label} is outside the text, which has {len(text)} characters",
                     id,
                 )
-            bound.append(span if span.source == text else replace(span, source=text))
+            # An equal text need not be the same one: predictions are read from a file of their own.
+            own = span.source == text
+            bound.append(span if own else Span(span.start, span.end, span.label, span.score, text))
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "spans", tuple(sorted(bound, key=lambda s: (s.start, s.end, s.label))))
         object.__setattr__(self, "id", id)
@@ -176,9 +178,11 @@ def canonical_name(text: str, start: int, end: int) -> str:
 
 def _stands_free(word: str, text: str) -> bool:
     """Whether `word` stands in `text` as a word, maybe behind one of و ف ب ك."""
-    # Articles ask this of many names: the words are listed once. A name that is more than letters is looked for.
-    if _RUN.fullmatch(word):
-        return word in _free_words(text)
+    # Articles ask this of many names: the words are listed once. A name that is more than letters is looked for where the
+    # letters that it begins with are one of them.
+    letters = _RUN.match(word)
+    if letters and (len(letters[0]) == len(word) or letters[0] not in _free_words(text)):
+        return letters[0] in _free_words(text)
     at = text.find(word)
     while at >= 0:
         if _FREE_BEFORE.search(text[max(0, at - 2) : at]) and not _FOLLOWING.match(text, at + len(word)):

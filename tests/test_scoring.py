@@ -156,9 +156,9 @@ def test_strategies_are_ordered(gold: list[Span], predicted: list[Span]) -> None
 def test_large_tangle_is_solved_quickly() -> None:
     rng = random.Random(3)
     spans = [Span(a, a + rng.randint(20, 80), "ORG") for a in rng.choices(range(200), k=240)]
-    begin = time.perf_counter()
+    begin = time.thread_time()
     pairs = match_partial(spans[:120], spans[120:])
-    assert time.perf_counter() - begin < 5
+    assert time.thread_time() - begin < 5
     assert len(pairs) > 100
 
 
@@ -352,14 +352,14 @@ def test_bootstrap_equals_resampling_one_by_one() -> None:
     assert low < scorer.micro().f1 < high
 
 
-def test_bootstrap_depends_on_the_seed_alone_and_is_fast() -> None:
+def test_bootstrap_depends_on_the_seed_alone() -> None:
     scorer = SpanScorer()
     for gold, predicted in many_articles(1000):
         scorer.add(gold, predicted)
-    begin = time.perf_counter()
+    begin = time.thread_time()
     interval = bootstrap(scorer)
-    # About a third of a second on an idle core; the bound leaves room for a busy one.
-    assert time.perf_counter() - begin < 4
+    # About a third of a second of the processor; the bound tells a loop over mentions, not a slow machine.
+    assert time.thread_time() - begin < 4
     assert bootstrap(scorer, 500, seed=1) == bootstrap(scorer, 500, seed=1) != bootstrap(scorer, 500, seed=2)
     assert interval[0] < scorer.micro().f1 < interval[1]
     narrow = bootstrap(scorer, 2000, level=0.5)
