@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -150,20 +151,44 @@ class _Measuring(Command):
 )
 @click.option("--growth", is_flag=True, help="Also 1 to 1,000 articles, and one of 100 to 100,000 words.")
 @click.option("--training", "config", type=click.Path(dir_okay=False), help="Also an epoch of this configuration.")
+@click.option(
+    "--quality",
+    default=0,
+    metavar="SEEDS",
+    type=click.IntRange(0),
+    help="Also F1 on DATA of --training and of Trainer's defaults after as many epochs, so many seeds each (long).",
+)
+@click.option("--articles", type=click.IntRange(1), help="Tag so many of the first articles; all if not given.")
+@click.option(
+    "--full",
+    metavar="TOKENIZER",
+    type=click.Path(file_okay=False),
+    help="Instead of --model: AraBERT's size, random weights, the vocabulary of this tokenizer's folder.",
+)
 @click.option("--out", type=click.Path(file_okay=False), help="Folder for speed.json and speed.md.")
 def speed(
-    data: str, model: str | None, corpus: str | None, rounds: int, growth: bool, config: str | None, out: str | None
+    data: str,
+    model: str | None,
+    corpus: str | None,
+    rounds: int,
+    growth: bool,
+    config: str | None,
+    quality: int,
+    articles: int | None,
+    full: str | None,
+    out: str | None,
 ) -> None:
     """Measure tagging DATA on every runtime against transformers' pipeline, and training against Trainer's defaults.
 
     \b
     python -m eval speed data/news/test.jsonl --growth --training configs/starter.yaml --out runs/speed
+    python -m eval speed data/news/test.jsonl --articles 8 --rounds 2 --full TOKENIZER
     """
     from eval.speed import markdown, run, save
     from kayan.corpus import read_description
 
     description = read_description(corpus) if corpus else None
-    result = run(model, data, description, rounds, growth, config, lambda line: echo(line, err=True))
+    result = run(model, data, description, rounds, growth, config, partial(echo, err=True), articles, full, quality)
     echo(markdown(result))
     if out:
         save(result, out)

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from kayan.document import Document
-from kayan.entities import group
+from kayan.entities import canonical, group
 from kayan.formats import FormatError, jsonl, replacing, replacing_bytes
 from kayan.records import Article, Columns, Input, Reader, Rejected, arrow
 
@@ -45,10 +45,11 @@ Tag = Callable[[Sequence[Document]], Sequence[Document]]
 
 @dataclass(frozen=True)
 class Tagged:
-    """An article with its spans, and of each span the name of its entity."""
+    """An article with its spans, and of each span its canonical name and that of its entity."""
 
     article: Article
     document: Document
+    names: tuple[str, ...]
     entities: tuple[str, ...]
 
 
@@ -223,8 +224,9 @@ def tag_chunk(tag: Tag, chunk: Sequence[Article | Rejected]) -> list[Tagged | Re
 def _tag(tag: Tag, articles: Sequence[Article]) -> list[Tagged]:
     tagged = []
     for article, document in zip(articles, tag([article.document for article in articles]), strict=True):
-        names = {span: entity.name for entity in group(document) for span in entity.mentions}
-        tagged.append(Tagged(article, document, tuple(names.get(span, span.name) for span in document.spans)))
+        entities = {span: entity.name for entity in group(document) for span in entity.mentions}
+        named = tuple(entities[span] for span in document.spans)
+        tagged.append(Tagged(article, document, tuple(canonical(document)), named))
     return tagged
 
 
@@ -327,12 +329,10 @@ class _Shard:
             return
         row = {"number": number, "id": document.id, "file": article.file, "line": article.line, **kept}
         self.tables["articles"].add(row | {"mentions": len(document.spans), "text": document.text})
-        for span, entity in zip(document.spans, tagged.entities, strict=True):
+        for span, name, entity in zip(document.spans, tagged.names, tagged.entities, strict=True):
             place = {"number": number, "id": document.id, "start": span.start, "end": span.end, "label": span.label}
             score = None if span.score is None else round(span.score, 4)
-            self.tables["mentions"].add(
-                place | {"text": span.text, "name": span.name, "entity": entity, "score": score}
-            )
+            self.tables["mentions"].add(place | {"text": span.text, "name": name, "entity": entity, "score": score})
         self.tables["articles"].flush(_GROUP)
         self.tables["mentions"].flush(20 * _GROUP)
 

@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 
 class Busy(RuntimeError):
-    """The queue has no room; `retry_after` is in how many whole seconds it probably has."""
+    """The queue has no room, or no time; `retry_after` is in how many whole seconds it probably has."""
 
     def __init__(self, retry_after: int):
         self.retry_after = retry_after
@@ -47,8 +47,9 @@ class Batcher(Generic[Item, Answer]):
     load: called once in each thread; what it gives turns a list of items into the list of their answers, and only that
     thread calls it. measure: the size of an item. workers: threads. max_queue: items that may wait. wait: seconds that
     the first item of a batch waits for others, counted from its arrival. A batch holds at most `max_items`, and at most
-    `max_size` unless one item alone is larger. told: gets a `Batch` after each. failed: called when loading raised;
-    `failure` then holds what.
+    `max_size`, and by the pace so far what takes `seconds`, unless one item alone is larger. patience: seconds in which
+    items are of use; those that would take longer behind what is there are not taken. told: gets a `Batch` after each.
+    failed: called when loading raised; `failure` then holds what.
 
     An item whose batch fails is tried again alone, so that it gets its own error and its neighbours their answers.
 
@@ -70,12 +71,15 @@ class Batcher(Generic[Item, Answer]):
         max_items: int = 64,
         max_size: int = 32_768,
         wait: float = 0.005,
+        seconds: float = math.inf,
+        patience: float = math.inf,
         told: Callable[[Batch], None] = lambda batch: None,
         failed: Callable[[], None] = lambda: None,
     ):
         self._load, self._measure, self._told, self._failed = load, measure, told, failed
         self.workers, self.max_queue = workers, max_queue
         self.max_items, self.max_size, self.wait = max_items, max_size, wait
+        self.seconds, self.patience = seconds, patience
         self.failure: BaseException | None = None
         self._jobs: deque[_Job[Item, Answer]] = deque()
         self._changed = threading.Condition()
@@ -83,6 +87,8 @@ class Batcher(Generic[Item, Answer]):
         self._loaded = 0
         # Seconds that one unit of size takes, an average that forgets.
         self._pace = 0.0
+        # Size of what is being worked on.
+        self._running = 0
         self._threads = [threading.Thread(target=self._run, name=f"worker-{i}", daemon=True) for i in range(workers)]
 
     @property
@@ -104,7 +110,9 @@ class Batcher(Generic[Item, Answer]):
         is not worked on, one that `running()` is can no longer be cancelled."""
         jobs = [_Job[Item, Answer](item, self._measure(item)) for item in items]
         with self._changed:
-            if self._closing or len(self._jobs) + len(jobs) > self.max_queue:
+            ahead = self._seconds()
+            late = ahead > 0 and ahead + sum(job.size for job in jobs) * self._pace / self.workers > self.patience
+            if self._closing or late or len(self._jobs) + len(jobs) > self.max_queue:
                 raise Busy(self.delay())
             self._jobs.extend(jobs)
             self._changed.notify_all()
@@ -118,10 +126,12 @@ class Batcher(Generic[Item, Answer]):
             self._jobs = deque(job for job in self._jobs if not job.future.cancelled())
 
     def delay(self) -> int:
-        """Whole seconds, 1 to 60, until what waits now is probably done."""
+        """Whole seconds, 1 to 60, until what is there now is probably done."""
         with self._changed:
-            ahead = sum(job.size for job in self._jobs) * self._pace / self.workers
-        return min(60, max(1, math.ceil(ahead)))
+            return min(60, max(1, math.ceil(self._seconds())))
+
+    def _seconds(self) -> float:
+        return (self._running + sum(job.size for job in self._jobs)) * self._pace / self.workers
 
     def close(self, timeout: float | None = None) -> bool:
         """Take nothing more, work off what waits, and end the threads; whether they ended within `timeout` seconds."""
@@ -151,15 +161,17 @@ class Batcher(Generic[Item, Answer]):
         batch: list[_Job[Item, Answer]] = []
         size = 0
         with self._changed:
+            most = min(self.max_size, self.seconds / self._pace) if self._pace else self.max_size
             while True:
                 if self._jobs:
-                    if batch and size + self._jobs[0].size > self.max_size:
+                    if batch and size + self._jobs[0].size > most:
                         return batch
                     job = self._jobs.popleft()
                     if job.future.set_running_or_notify_cancel():
                         batch.append(job)
                         size += job.size
-                    if len(batch) >= self.max_items or size >= self.max_size:
+                        self._running += job.size
+                    if len(batch) >= self.max_items or size >= most:
                         return batch
                     continue
                 left = batch[0].since + self.wait - time.monotonic() if batch else None
@@ -175,6 +187,7 @@ class Batcher(Generic[Item, Answer]):
                 raise RuntimeError(f"{len(batch)} items got {len(answers)} answers")
         except BaseException as error:
             if len(batch) == 1:
+                self._worked(batch)
                 batch[0].future.set_exception(error)
             else:
                 for job in batch:
@@ -184,5 +197,11 @@ class Batcher(Generic[Item, Answer]):
         pace = took / max(1, sum(job.size for job in batch))
         self._pace = pace if not self._pace else 0.8 * self._pace + 0.2 * pace
         self._told(Batch(tuple(job.size for job in batch), tuple(start - job.since for job in batch), took))
+        self._worked(batch)
         for job, answer in zip(batch, answers, strict=True):
             job.future.set_result(answer)
+
+    def _worked(self, batch: list[_Job[Item, Answer]]) -> None:
+        """Before the answers are given: who has one may ask at once for more."""
+        with self._changed:
+            self._running -= sum(job.size for job in batch)

@@ -300,27 +300,24 @@ def position_limit(config: Mapping[str, Any]) -> int | None:
     return int(rows)
 
 
-def resolve(path_or_hub_id: str | Path | None) -> Path:
+def resolve(path_or_hub_id: str | Path | None, *, revision: str | None = None, **hub: Any) -> Path:
     """The checkpoint folder: None is the embedded starter, an existing path itself, else a Hugging Face hub id.
 
-    Of a hub repository only safetensors, ONNX graphs, JSON and text files are fetched. Raises `CheckpointError` when it
-    cannot be had.
+    A hub id may name its revision: "org/name@v1.0". hub: `token`, `cache_dir` and `local_files_only` of `kayan.hub.fetch`.
+    Raises `CheckpointError` when it cannot be had, `ValueError` for a revision of what is not on the hub.
     """
-    if path_or_hub_id is None or str(path_or_hub_id) == "starter":
-        return STARTER
-    path = Path(path_or_hub_id)
     name = str(path_or_hub_id)
+    path = STARTER if path_or_hub_id is None or name == "starter" else Path(name)
     if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith("/"):
+        if revision is not None:
+            raise ValueError(f"revision {revision!r} is asked for, but {path} is no id on the hub, ORG/NAME")
         return path
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise CheckpointError(f"{name} is no folder; to fetch it from the hub: pip install 'kayan[torch]'") from None
-    try:
-        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.onnx", "*.json", "*.txt", "*.md"]))
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{name} is no folder here and could not be fetched from the hub: {reason}") from None
+    from kayan.hub import fetch
+
+    repo_id, _, named = name.partition("@")
+    if named and revision not in (None, named):
+        raise ValueError(f"{name} names its revision, and revision {revision!r} is asked for too")
+    return fetch(repo_id, revision=revision or named or None, **hub)
 
 
 def save_policy(folder: str | Path, policy: Policy) -> None:

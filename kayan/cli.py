@@ -28,7 +28,9 @@ def main() -> None:
     """Named entities in Arabic news."""
 
 
-_MODEL = click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
+_MODEL = click.option(
+    "--model", help="Checkpoint folder or hub id, ORG/NAME or ORG/NAME@REVISION; the embedded starter if not given."
+)
 _DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 _DTYPE = click.option("--dtype", default="float32", show_default=True)
 _RUNTIME = click.option(
@@ -260,6 +262,42 @@ def export(model: str | None, onnx: bool, int8: bool, output: str | None) -> Non
     kinds = ["onnx"] * (onnx or not int8) + ["onnx-int8"] * int8
     for path in write(checkpoint, kinds):
         echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, reads {checkpoint.path}/*.safetensors")
+
+
+@main.command()
+@click.argument("folder", metavar="RUN_FOLDER", type=click.Path(file_okay=False))
+@click.argument("repository", metavar="ORG/NAME")
+@click.option("--private", is_flag=True, help="Make the repository a private one.")
+@click.option("--revision", help="The branch; made where there is none. The main one if not given.")
+@click.option("--message", help="Of the commit.")
+@click.option(
+    "--license", help="What the model card is to state: apache-2.0, cc-by-sa-4.0 …; needed where it states none."
+)
+@click.option("--dry-run", is_flag=True, help="Check everything and list the files, without the network.")
+def push(
+    folder: str,
+    repository: str,
+    private: bool,
+    revision: str | None,
+    message: str | None,
+    license: str | None,
+    dry_run: bool,
+) -> None:
+    """Upload the best checkpoint of a run, or a checkpoint folder, with its model card to the Hugging Face hub.
+
+    Log in with `hf auth login`, or set HF_TOKEN. Nothing but the files of a checkpoint is uploaded.
+    """
+    from kayan.hub import push_to_hub
+
+    done = push_to_hub(
+        folder, repository, private=private, revision=revision, message=message, license=license, dry_run=dry_run
+    )
+    for path in done.files:
+        click.echo(f"{path.stat().st_size / 1e6:>10.2f} MB  {line(path)}")
+    for title, names in (("not uploaded", done.left_out), ("deleted there", done.removed)):
+        if names:
+            click.echo(f"{title}: {line(', '.join(names))}")
+    click.echo(done.url or f"nothing was uploaded to {repository}: --dry-run")
 
 
 @main.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from numbers import Real
 from typing import Any
@@ -52,6 +52,16 @@ class Span:
     source: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # Millions are made while scores are counted; what is plainly right is looked at once.
+        start, end, label, score = self.start, self.end, self.label, self.score
+        if (
+            type(start) is type(end) is int
+            and 0 <= start < end
+            and type(label) is str
+            and label.strip()
+            and (score is None or (type(score) is float and abs(score) < 1e300))
+        ):
+            return
         for name in ("start", "end"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
@@ -62,7 +72,6 @@ class Span:
             raise DocumentError(
                 f"span [{self.start}, {self.end}) needs a label, a non-empty string, not {self.label!r}"
             )
-        score = self.score
         if score is not None and (not isinstance(score, Real) or isinstance(score, bool) or not abs(score) < 1e300):
             raise DocumentError(
                 f"span [{self.start}, {self.end}) must have a finite number as its score, not {score!r}"
@@ -117,7 +126,9 @@ class Document:
                     f"span [{span.start}, {span.end}) {span.label} is outside the text, which has {len(text)} characters",
                     id,
                 )
-            bound.append(span if span.source is text else replace(span, source=text))
+            # An equal text need not be the same one: predictions are read from a file of their own.
+            own = span.source == text
+            bound.append(span if own else Span(span.start, span.end, span.label, span.score, text))
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "spans", tuple(sorted(bound, key=lambda s: (s.start, s.end, s.label))))
         object.__setattr__(self, "id", id)
@@ -167,9 +178,11 @@ def canonical_name(text: str, start: int, end: int) -> str:
 
 def _stands_free(word: str, text: str) -> bool:
     """Whether `word` stands in `text` as a word, maybe behind one of و ف ب ك."""
-    # Articles ask this of many names: the words are listed once. A name that is more than letters is looked for.
-    if _RUN.fullmatch(word):
-        return word in _free_words(text)
+    # Articles ask this of many names: the words are listed once. A name that is more than letters is looked for where the
+    # letters that it begins with are one of them.
+    letters = _RUN.match(word)
+    if letters and (len(letters[0]) == len(word) or letters[0] not in _free_words(text)):
+        return letters[0] in _free_words(text)
     at = text.find(word)
     while at >= 0:
         if _FREE_BEFORE.search(text[max(0, at - 2) : at]) and not _FOLLOWING.match(text, at + len(word)):

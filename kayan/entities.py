@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ from kayan.text import normalise
 
 _FOLD = str.maketrans("ٱىة٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹", "ايه01234567890123456789", "ء'’‘`")
 _WORD = re.compile(r"[^\W_]+\+*")  # «أوبك+» is not «أوبك»
+_LAM = re.compile("[\\s\u0640\u064b-\u0652\u0670]*ل")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +131,25 @@ _EDITION = _words("الدورة دورة النسخة نسخة الطبعة طب
 _DAYS = _words("يوم يومي شهر سنة عام")
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What the rules make of a name: its parts, those joined as a key, whether it lost no title or kind on the way, and the
+    shorter forms by which it may be called again."""
+
+    parts: tuple[str, ...]
+    key: str
+    whole: bool
+    shorter: tuple[str, ...]
+
+
 @dataclass(eq=False)
 class _Node:
     """The mentions of one type whose names fold to the same letters."""
 
-    parts: tuple[str, ...]
+    form: _Form
     mentions: list[int]
     plain: set[str]  # names that lost no title or kind on the way
     parent: _Node | None = None
-
-    @property
-    def key(self) -> str:
-        return "".join(self.parts)
 
     def root(self) -> _Node:
         node = self
@@ -158,29 +167,33 @@ def group(document: Document) -> list[Entity]:
     [('ناصر الوردي', 2), ('مالي', 2)]
     """
     spans = document.spans
-    names = _canonical(document)
+    names = canonical(document)
     nodes: dict[tuple[str, str], _Node] = {}
     at: list[_Node] = []
     for i, (span, name) in enumerate(zip(spans, names, strict=True)):
-        words = fold(name)
-        parts = _parts(span.label, words)
-        node = nodes.setdefault((span.label, _joined(span.label, parts)), _Node(parts, [], set()))
+        form = (_form if len(name) > _SHORT_NAME else _known_form)(span.label, name)
+        node = nodes.get((span.label, form.key))
+        if node is None:
+            node = nodes[span.label, form.key] = _Node(form, [], set())
         node.mentions.append(i)
-        if sum(map(len, parts)) == sum(map(len, words)):
+        if form.whole:
             node.plain.add(name)
         at.append(node)
     fuller: dict[tuple[str, str], list[_Node]] = defaultdict(list)
     for (label, _), node in nodes.items():
-        if len(node.parts) <= _LONGEST:
-            for short in dict.fromkeys(_SHORT.get(label, _nothing)(node.parts)):
-                fuller[label, short].append(node)
+        for short in node.form.shorter:
+            fuller[label, short].append(node)
     for i, k in _bracketed(document):
-        full, acronym = sorted((at[i], at[k]), key=lambda node: -len(node.parts))
-        for short in _definites(acronym.parts):
+        full, acronym = sorted((at[i], at[k]), key=lambda node: -len(node.form.parts))
+        for short in _definites(acronym.form.parts):
             fuller[spans[i].label, short].append(full)
+
+    def fullest(item: tuple[tuple[str, str], _Node]) -> tuple[int, int, tuple[str, str]]:
+        return -len(item[1].form.parts), -len(item[0][1]), item[0]
+
     # The longest first, so that what a fuller name belongs to is settled when a shorter one asks.
-    for (label, key), node in sorted(nodes.items(), key=lambda item: (-len(item[1].parts), -len(item[0][1]), item[0])):
-        roots = {id(root): root for other in fuller[label, key] if (root := other.root()) is not node}
+    for at_key, node in sorted(nodes.items(), key=fullest):
+        roots = {id(root): root for other in fuller.get(at_key, ()) if (root := other.root()) is not node}
         if len(roots) == 1:
             node.parent = next(iter(roots.values()))
     found: dict[int, list[int]] = defaultdict(list)
@@ -192,25 +205,38 @@ def group(document: Document) -> list[Entity]:
     ]
 
 
-def _canonical(document: Document) -> list[str]:
+def canonical(document: Document) -> list[str]:
     """`Span.name` of every span; it reads the whole article behind ل, so once for each surface."""
     seen: dict[tuple[str, str], str] = {}
     names = []
     for span in document.spans:
-        key = document.text[span.start : span.end], document.text[max(0, span.start - 4) : span.start]
-        if key not in seen:
-            seen[key] = span.name
-        names.append(seen[key])
+        surface = document.text[span.start : span.end]
+        # What stands before matters to a name in ل alone.
+        key = surface, document.text[max(0, span.start - 4) : span.start] if _LAM.match(surface) else ""
+        if (name := seen.get(key)) is None:
+            name = seen[key] = span.name
+        names.append(name)
     return names
 
 
 def _best(node: _Node, names: Sequence[str]) -> str:
+    if len(node.mentions) == 1:
+        return names[node.mentions[0]]
     counts = Counter(names[i] for i in node.mentions)
     return min(counts, key=lambda name: (name not in node.plain, -counts[name]))
 
 
-def _joined(label: str, parts: Iterable[str]) -> str:
-    return (" " if label == "DATE" else "").join(parts)
+def _form(label: str, name: str) -> _Form:
+    words = fold(name)
+    parts = _parts(label, words)
+    shorter = _SHORT.get(label, _nothing)(parts) if len(parts) <= _LONGEST else ()
+    key = (" " if label == "DATE" else "").join(parts)
+    return _Form(parts, key, sum(map(len, parts)) == sum(map(len, words)), tuple(dict.fromkeys(shorter)))
+
+
+# The press writes of the same things again and again. Long names are left out: their forms take the square of their length.
+_SHORT_NAME = 64
+_known_form = lru_cache(8192)(_form)
 
 
 def _parts(label: str, words: list[str]) -> tuple[str, ...]:

@@ -40,8 +40,9 @@ from kayan.words import words
 
 # Connections at once; more get a 503.
 CONNECTIONS = 256
-# Characters that are tagged together; about a full batch of the default Tagger.
-BATCH_CHARACTERS = 32_768
+# Characters that are tagged together, about a full batch of the default Tagger; on slower machines as many as take these
+# seconds: a batch is answered as a whole, and what comes meanwhile waits for it.
+BATCH_CHARACTERS, BATCH_SECONDS = 32_768, 1.0
 
 Tag = Callable[[list[Document]], Sequence[Document]]
 
@@ -121,6 +122,8 @@ def create_app(policy: Policy, load: Callable[[], Tag], settings: Settings, name
         max_queue=settings.max_queue,
         max_size=BATCH_CHARACTERS,
         wait=settings.batch_wait_ms / 1000,
+        seconds=min(BATCH_SECONDS, settings.timeout / 4),
+        patience=0.8 * settings.timeout,  # the pace is an estimate
         told=metrics.batch,
         failed=lambda: app.state.stop(),
     )
@@ -153,7 +156,8 @@ def create_app(policy: Policy, load: Callable[[], Tag], settings: Settings, name
             raise Refusal(
                 429,
                 "queue_full",
-                f"{batcher.waiting} articles wait, {settings.max_queue} may; try again in {busy.retry_after} s",
+                f"{batcher.waiting} articles wait, {settings.max_queue} may, for an answer within {settings.timeout:g} s; "
+                f"try again in {busy.retry_after} s",
                 {"retry-after": str(busy.retry_after)},
             ) from None
         return await _awaited(request, batcher, futures, settings.timeout)
@@ -352,7 +356,8 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self.loop.call_later(wire.PATIENCE, self._unread)
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(wire.PATIENCE, self._unread)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

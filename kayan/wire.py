@@ -160,7 +160,7 @@ _STATUSES = {
     413: "More bytes, articles or characters than are accepted; the message says how many are.",
     415: "The body is neither text/plain nor application/json in UTF-8.",
     422: "A field is wrong; the message names it.",
-    429: "The queue is full; Retry-After says when to come back.",
+    429: "The queue is full, or no answer can come before the timeout; Retry-After says when to come back.",
     500: "The article could not be tagged.",
     503: "Not ready yet, or no time came to start before the timeout; see Retry-After.",
     504: "Tagging took longer than the timeout.",

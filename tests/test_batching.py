@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 
@@ -74,6 +75,48 @@ def test_a_batch_stays_within_its_size_unless_one_item_is_larger(
     worker.open.set()
     assert results(futures) == ["ba", "dc", "gnol oot", "e"]
     assert worker.batches == [["ab", "cd"], ["too long"], ["e"]]
+
+
+def test_a_batch_is_as_much_as_takes_its_seconds_by_the_pace_so_far() -> None:
+    batches: list[list[str]] = []
+    entered, go = threading.Semaphore(0), threading.Semaphore(0)
+
+    def work(texts: list[str]) -> list[str]:
+        batches.append(texts)
+        entered.release()
+        assert go.acquire(timeout=10)
+        return texts
+
+    batcher = Batcher[str, str](lambda: work, len, wait=0, seconds=0.2)
+    batcher.start()
+    futures = batcher.submit(["aaaa"])
+    assert entered.acquire(timeout=10)
+    futures += batcher.submit(["bb", "c", "d", "ee"])
+    time.sleep(0.4)  # 0.1 s a letter
+    for _ in range(5):
+        go.release()
+    assert results(futures) == ["aaaa", "bb", "c", "d", "ee"]
+    assert batches[:2] == [["aaaa"], ["bb"]], "more than two letters take too long, and the pace was not known before"
+    assert batcher.close(10)
+
+
+def test_what_would_come_too_late_is_not_taken(worker: Worker, batcher_of: Callable[..., Batcher[str, str]]) -> None:
+    batcher = batcher_of(wait=0, patience=0.5)
+    first = batcher.submit(["aaaa"])
+    assert worker.begun.wait(10)
+    time.sleep(0.4)  # 0.1 s a letter
+    worker.open.set()
+    assert results(first) == ["aaaa"]
+    worker.open.clear()
+    worker.begun.clear()
+    alone = batcher.submit(["b" * 50])
+    assert worker.begun.wait(10), "where nothing is ahead, it may succeed"
+    with pytest.raises(Busy) as busy:
+        batcher.submit(["c"])
+    assert busy.value.retry_after > 1, "what is worked on counts"
+    worker.open.set()
+    assert results(alone) == ["b" * 50]
+    assert results(batcher.submit(["c"])) == ["c"]
 
 
 def test_a_poisoned_item_fails_alone(worker: Worker, batcher_of: Callable[..., Batcher[str, str]]) -> None:

@@ -66,7 +66,7 @@ def _is_utf16(data: bytes) -> bool:
     """Whether every second byte is the upper half of an Arabic or Latin character: as UTF-8 that may be readable, and is
     control characters."""
     halves = [data[side::2] for side in (0, 1)]
-    return len(data) >= 16 and any(sum(byte in b"\x00\x06" for byte in half) > 0.9 * len(half) for half in halves)
+    return len(data) >= 16 and any(half.count(0) + half.count(6) > 0.9 * len(half) for half in halves)
 
 
 def parse_json(written: str, path: str | Path, line: int | None = None, column: int = 0) -> Any:

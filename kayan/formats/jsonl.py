@@ -100,7 +100,7 @@ def _span(item: Any, text: str) -> Span:
         raise DocumentError(f'a span must be an object with "start", "end" and "label", not {item!r}')
     if unknown := item.keys() - _SPAN_KEYS:
         raise DocumentError(f"span {item!r}: unknown key {_listed(unknown)}; accepted are {_listed(_SPAN_KEYS)}")
-    span = Span(item["start"], item["end"], item["label"], item.get("score"))
+    span = Span(item["start"], item["end"], item["label"], item.get("score"), text)
     if "text" in item:
         check_quote(span, item["text"], text)
     return span
