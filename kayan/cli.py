@@ -293,11 +293,11 @@ def push(
         folder, repository, private=private, revision=revision, message=message, license=license, dry_run=dry_run
     )
     for path in done.files:
-        click.echo(f"{path.stat().st_size / 1e6:>10.2f} MB  {line(path)}")
+        echo(f"{path.stat().st_size / 1e6:>10.2f} MB  {line(path)}")
     for title, names in (("not uploaded", done.left_out), ("deleted there", done.removed)):
         if names:
-            click.echo(f"{title}: {line(', '.join(names))}")
-    click.echo(done.url or f"nothing was uploaded to {repository}: --dry-run")
+            echo(f"{title}: {line(', '.join(names))}")
+    echo(done.url or f"nothing was uploaded to {repository}: --dry-run")
 
 
 @main.command()
