@@ -68,6 +68,12 @@ class Finding:
         fix = self.fix and {"action": self.fix.action, "span": self.fix.span.to_dict()}
         return {**vars(self), "span": self.span and self.span.to_dict(), "fix": fix}
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the finding in its text (`kayan.page.finding`)."""
+        from kayan.page import finding
+
+        return finding(self)
+
 
 @dataclass(frozen=True)
 class _Place:

@@ -350,6 +350,15 @@ def test_the_page_shows_findings_and_no_markup_of_articles() -> None:
     assert 'value=""' not in findings_page({"": parts["a&b.jsonl"]}, findings).replace('value="">all', "")
 
 
+def test_a_notebook_shows_a_finding_in_its_text() -> None:
+    parts = {"a&b.jsonl": Corpus("", (marked("قال زيد [ORG «<b>الأهرام</b>»] أمس", "<i>x"),))}
+    html = examine(parts)[0]._repr_html_()
+    assert "قال زيد <mark>«</mark><ins>&lt;b&gt;الأهرام&lt;/b&gt;</ins><mark>»</mark> أمس" in html
+    assert '<b class="rule">edge</b>' in html
+    assert "<bdi>a&amp;b.jsonl</bdi>" in html
+    assert "<i>x" not in html
+
+
 def test_the_page_shows_each_finding_in_its_own_article() -> None:
     two = (marked("قال زيد [ORG «الأهرام»] أمس", "x"), Document("نص آخر لا علاقة له", id="x"))
     parts = {"": Corpus("", two)}
