@@ -29,6 +29,8 @@ _LOOKS = {
 _SPARE = (("#00696f", "#cdeff0"), ("#a3231f", "#fbdedb"))
 # Notebooks would typeset what stands between two dollar signs.
 _NO_FORMULA = 'class="tex2jax_ignore mathjax_ignore"'
+# Notebooks put all text to the left.
+_BLOCK = "max-width:50em;text-align:start"
 
 _STYLE = """\
 :root { color-scheme: light dark; --line: #8886; --mark: #ffd54a; --fix: #7fd18b; }
@@ -86,7 +88,7 @@ def article(document: Document) -> str:
     )
     return (
         (
-            f'<div {_NO_FORMULA} dir="{direction}" style="max-width:50em;text-align:start;line-height:2;font-size:110%">'
+            f'<div {_NO_FORMULA} dir="{direction}" style="{_BLOCK};line-height:2;font-size:110%">'
             f'{"".join(pieces)}<div style="font-size:85%;margin-top:.5em">{legend}</div></div>'
         )
         .encode("utf-8", "replace")
@@ -165,7 +167,8 @@ def _item(finding: Finding) -> str:
 
 def finding(one: Finding) -> str:
     """A finding as HTML for a notebook: the rule, the place, the mention in its text, what is wrong and what would mend it."""
-    return f"<div {_NO_FORMULA}>{_told_in_full(one)}</div>".encode("utf-8", "replace").decode()
+    style = f"{_BLOCK};border-left:3px solid #ffd54a;padding-left:.8em;margin-bottom:1em"
+    return f'<div {_NO_FORMULA} style="{style}">{_told_in_full(one)}</div>'.encode("utf-8", "replace").decode()
 
 
 def _told_in_full(finding: Finding) -> str:

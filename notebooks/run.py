@@ -35,6 +35,8 @@ def execute(path: Path) -> Any:
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as temporary:
         places = {"IPYTHONDIR": f"{temporary}/ipython", "TMPDIR": temporary, "HF_HUB_OFFLINE": "1"}
+        # Jupyter has the widgets that tqdm misses in a bare kernel.
+        places["PYTHONWARNINGS"] = "ignore:IProgress not found"
         # Without folders to look in, the manager knows one kernel: that of the running interpreter.
         manager = AsyncKernelManager(
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
