@@ -526,6 +526,23 @@ def shift(
     return list(zip(told, holm(p.tolist()), strict=True))
 
 
+def mended(document: Document, findings: Iterable[Finding]) -> Document:
+    """The document with the fixes that `findings` propose for the article of its id: take those that you agree with.
+
+    A mention that a fix took away is past mending by the next: check the result again.
+    """
+    spans = set(document.spans)
+    for finding in findings:
+        fix = finding.fix
+        if fix is None or finding.article != document.id:
+            continue
+        gone = {"add": None, "remove": fix.span, "replace": finding.span}[fix.action]
+        if gone is None or gone in spans:
+            spans.discard(gone)
+            spans |= {fix.span} if fix.action != "remove" else set()
+    return document.with_spans(spans)
+
+
 def summary(findings: Iterable[Finding]) -> dict[str, int]:
     """How many findings each rule has, the most first."""
     return dict(Counter(finding.rule for finding in findings).most_common())

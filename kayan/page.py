@@ -29,7 +29,7 @@ _LOOKS = {
 _SPARE = (("#00696f", "#cdeff0"), ("#a3231f", "#fbdedb"))
 # Notebooks would typeset what stands between two dollar signs.
 _NO_FORMULA = 'class="tex2jax_ignore mathjax_ignore"'
-# Notebooks put all text to the left.
+# Notebooks put all text to the left, and paragraphs by themselves.
 _BLOCK = "max-width:50em;text-align:start"
 
 _STYLE = """\
@@ -217,7 +217,7 @@ def _shown(span: Span, proposed: Fix | None) -> str:
         inside = fix and fix.start <= a and b <= fix.end
         pieces.append(f"<ins>{piece}</ins>" if inside else f"<mark>{piece}</mark>" if _within(span, a, b) else piece)
     before, after = ("…" if cut.strip() else "" for cut in (text[:first], text[last:]))
-    return f'<p class="text" dir="rtl" lang="ar">{before}{"".join(pieces)}{after}</p>'
+    return f'<p class="text" dir="rtl" lang="ar" style="text-align:start">{before}{"".join(pieces)}{after}</p>'
 
 
 def around(text: str, start: int, end: int) -> tuple[int, int]:
