@@ -30,7 +30,7 @@ _SPARE = (("#00696f", "#cdeff0"), ("#a3231f", "#fbdedb"))
 # Notebooks would typeset what stands between two dollar signs.
 _NO_FORMULA = 'class="tex2jax_ignore mathjax_ignore"'
 # Notebooks put all text to the left, and paragraphs by themselves.
-_BLOCK = "max-width:50em;text-align:start"
+_BLOCK = "max-width:50em;text-align:start;margin-bottom:1em"
 
 _STYLE = """\
 :root { color-scheme: light dark; --line: #8886; --mark: #ffd54a; --fix: #7fd18b; }
@@ -167,7 +167,7 @@ def _item(finding: Finding) -> str:
 
 def finding(one: Finding) -> str:
     """A finding as HTML for a notebook: the rule, the place, the mention in its text, what is wrong and what would mend it."""
-    style = f"{_BLOCK};border-left:3px solid #ffd54a;padding-left:.8em;margin-bottom:1em"
+    style = f"{_BLOCK};border-left:3px solid #ffd54a;padding-left:.8em"
     return f'<div {_NO_FORMULA} style="{style}">{_told_in_full(one)}</div>'.encode("utf-8", "replace").decode()
 
 
