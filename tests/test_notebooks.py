@@ -48,7 +48,7 @@ def test_a_notebook_is_stored_with_outputs_and_nothing_of_the_machine(path: Path
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     told = [piece for cell in code for output in shape(cell) for piece in output]
-    assert "image/png" in told
+    assert any(piece.startswith("image/") for piece in told)
     assert "stderr" not in told
     assert not re.search(r"(?<![\w.])/(home|root|tmp|usr|var|opt|Users)/|Warning|<progress", "\n".join(told))
 
