@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
+
+from kayan.terminal import Command, echo, to_json
 
 if TYPE_CHECKING:
     from kayan.corpus import Description
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("checkpoint")
 @click.argument("data", nargs=-1, required=True, type=click.Path(dir_okay=False))
 @click.option(
@@ -56,21 +58,17 @@ def main(
     `python -m eval compare --help`: several of them side by side.
     `python -m eval entities --help`: how well mentions are grouped.
     """
-    try:
-        from eval.report import run, terminal
-        from kayan.corpus import read_description
+    from eval.report import run, terminal
+    from kayan.corpus import read_description
 
-        description = read_description(corpus) if corpus else None
-        report = run(checkpoint, data, out, description, device, threshold, robustness, train_data, language)
-    except (ValueError, ImportError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
-    click.echo(terminal(report))
+    description = read_description(corpus) if corpus else None
+    report = run(checkpoint, data, out, description, device, threshold, robustness, train_data, language)
+    echo(terminal(report))
     if out:
-        click.echo(f"\nreport: {out}/report.html, {out}/report.md   figures: {out}/metrics.json")
+        echo(f"\nreport: {out}/report.html, {out}/report.md   figures: {out}/metrics.json")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("systems", nargs=-1, required=True)
 @click.option(
     "--data", multiple=True, required=True, type=click.Path(dir_okay=False), help="Annotated articles; may be repeated."
@@ -103,24 +101,20 @@ def compare(
     \b
     python -m eval compare starter runs/mine/best --data data/news/test.jsonl --out runs/compared
     """
-    try:
-        from eval.compare import run, terminal
-        from kayan.corpus import read_description
+    from eval.compare import run, terminal
+    from kayan.corpus import read_description
 
-        if len(corpus) not in (0, 1, len(data)):
-            raise ValueError(f"--corpus is given {len(corpus)} times: once, or once for each of the {len(data)} --data")
-        described: list[Description | None] = [read_description(path) for path in corpus] or [None]
-        described *= len(data) // len(described)
-        report = run(systems, data, described, out, device, threshold, language, samples)
-    except (ValueError, ImportError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
-    click.echo(terminal(report))
+    if len(corpus) not in (0, 1, len(data)):
+        raise ValueError(f"--corpus is given {len(corpus)} times: once, or once for each of the {len(data)} --data")
+    described: list[Description | None] = [read_description(path) for path in corpus] or [None]
+    described *= len(data) // len(described)
+    report = run(systems, data, described, out, device, threshold, language, samples)
+    echo(terminal(report))
     if out:
-        click.echo(f"\npage: {out}/compare.html, {out}/compare.md   figures: {out}/compare.json")
+        echo(f"\npage: {out}/compare.html, {out}/compare.md   figures: {out}/compare.json")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("data", type=click.Path(dir_okay=False))
 @click.option("--errors", is_flag=True, help="List every group that is split or joined with another.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -130,17 +124,17 @@ def entities(data: str, errors: bool, as_json: bool) -> None:
     
     python -m eval entities data/entities.jsonl --errors
     """
-    try:
-        from eval.entities import run, terminal
+    from eval.entities import run, terminal
 
-        report = run(data)
-    except (ValueError, ImportError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
-    click.echo(json.dumps(report, ensure_ascii=False, indent=1) if as_json else terminal(report, errors))
+    report = run(data)
+    echo(to_json(report, indent=1) if as_json else terminal(report, errors))
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+class _Measuring(Command):
+    also = (RuntimeError, subprocess.CalledProcessError)
+
+
+@click.command(cls=_Measuring, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("data", type=click.Path())
 @click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
 @click.option("--corpus", type=click.Path(dir_okay=False), help="YAML file that says how to read DATA.")
@@ -149,25 +143,45 @@ def entities(data: str, errors: bool, as_json: bool) -> None:
 )
 @click.option("--growth", is_flag=True, help="Also 1 to 1,000 articles, and one of 100 to 100,000 words.")
 @click.option("--training", "config", type=click.Path(dir_okay=False), help="Also an epoch of this configuration.")
+@click.option(
+    "--quality",
+    default=0,
+    metavar="SEEDS",
+    type=click.IntRange(0),
+    help="Also F1 on DATA of --training and of Trainer's defaults after as many epochs, so many seeds each (long).",
+)
+@click.option("--articles", type=click.IntRange(1), help="Tag so many of the first articles; all if not given.")
+@click.option(
+    "--full",
+    metavar="TOKENIZER",
+    type=click.Path(file_okay=False),
+    help="Instead of --model: AraBERT's size, random weights, the vocabulary of this tokenizer's folder.",
+)
 @click.option("--out", type=click.Path(file_okay=False), help="Folder for speed.json and speed.md.")
 def speed(
-    data: str, model: str | None, corpus: str | None, rounds: int, growth: bool, config: str | None, out: str | None
+    data: str,
+    model: str | None,
+    corpus: str | None,
+    rounds: int,
+    growth: bool,
+    config: str | None,
+    quality: int,
+    articles: int | None,
+    full: str | None,
+    out: str | None,
 ) -> None:
     """Measure tagging DATA on every runtime against transformers' pipeline, and training against Trainer's defaults.
 
     \b
     python -m eval speed data/news/test.jsonl --growth --training configs/starter.yaml --out runs/speed
+    python -m eval speed data/news/test.jsonl --articles 8 --rounds 2 --full TOKENIZER
     """
-    try:
-        from eval.speed import markdown, run, save
-        from kayan.corpus import read_description
+    from eval.speed import markdown, run, save
+    from kayan.corpus import read_description
 
-        description = read_description(corpus) if corpus else None
-        result = run(model, data, description, rounds, growth, config, lambda line: click.echo(line, err=True))
-    except (ValueError, ImportError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
-    click.echo(markdown(result))
+    description = read_description(corpus) if corpus else None
+    result = run(model, data, description, rounds, growth, config, partial(echo, err=True), articles, full, quality)
+    echo(markdown(result))
     if out:
         save(result, out)
 

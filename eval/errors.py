@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kayan.document import Document, Span
-from kayan.scoring import assign
+from kayan.scoring import assign, iou
 from kayan.words import particle_count, words
 
 NONE = "none"
@@ -92,7 +92,7 @@ def components(*sides: Sequence[Span]) -> list[tuple[list[Span], ...]]:
 
 
 def _component(text: str, gold: list[Span], predicted: list[Span]) -> list[Case]:
-    overlap = np.array([[_iou(a, b) for b in predicted] for a in gold]).reshape(len(gold), len(predicted))
+    overlap = np.array([[iou(a, b) for b in predicted] for a in gold]).reshape(len(gold), len(predicted))
     same = np.array([[a.label == b.label for b in predicted] for a in gold]).reshape(overlap.shape)
     # One pair more outweighs a right type more, and that any gain in overlap.
     size = min(overlap.shape) + 1
@@ -144,11 +144,6 @@ def _within_particles(text: str, a: Span, b: Span) -> bool:
             word = text[low + start : low + end]
             return all(particle_count(word, at - low - start) is not None for at in (first, second))
     return False
-
-
-def _iou(a: Span, b: Span) -> float:
-    shared = min(a.end, b.end) - max(a.start, b.start)
-    return max(0, shared) / (max(a.end, b.end) - min(a.start, b.start))
 
 
 def confusion(cases: Iterable[Case], labels: Sequence[str]) -> np.ndarray:

@@ -76,7 +76,14 @@ def judge(
     figures["character_span_strict"]["micro"]["f1_interval_95"] = list(bootstrap(scorer))
     for label, interval in bootstrap_per_type(scorer).items():
         figures["character_span_strict"]["per_type"][label]["f1_interval_95"] = list(interval)
-    cases = [case for pair in zip(gold, predicted, strict=True) for case in classify(*pair)]
+    # Article by article: the cases of a large corpus take more room than its mentions.
+    errors, confused = tally([]), confusion([], annotated)
+    for pair in zip(gold, predicted, strict=True):
+        cases = classify(*pair)
+        confused += confusion(cases, annotated)
+        for kind, counts in tally(cases).items():
+            for name, count in counts.items():
+                errors[kind][name] += count
     scores = all(span.score is not None for document in predicted for span in document.spans)
     return {
         "data": corpus.name,
@@ -91,8 +98,8 @@ def judge(
         "unreachable_gold": [],
         **figures,
         **token_figures(gold, predicted),
-        "errors": tally(cases),
-        "confusion": {"labels": [*annotated, NONE], "counts": confusion(cases, annotated).tolist()},
+        "errors": errors,
+        "confusion": {"labels": [*annotated, NONE], "counts": confused.tolist()},
         "slices": slices(gold, predicted, training),
         "calibration": calibration(scored(zip(gold, predicted, strict=True))) if scores else None,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -112,25 +112,28 @@ def slices(
     is the same mention on the other, so it falls in the same part. Dimensions with a single part are left out.
     """
     dimensions = {**DIMENSIONS, **from_meta(gold), **(seen(training) if training is not None else {})}
-    counts: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in dimensions}
+    counts: dict[str, dict[str, list[int]]] = {name: defaultdict(lambda: [0, 0, 0]) for name in dimensions}
     for one, found in zip(gold, predicted, strict=True):
-        right = {pair.gold for pair in match_strict(one.spans, found.spans)}
+        pairs = match_strict(one.spans, found.spans)
+        right, same = {pair.gold for pair in pairs}, {pair.predicted for pair in pairs}
+        mentions = [(span, (1, int(i in right), int(i in right))) for i, span in enumerate(one.spans)]
+        mentions += [(span, (0, 1, 0)) for j, span in enumerate(found.spans) if j not in same]
         for name, key in dimensions.items():
-            for side, document in (("gold", one), ("predicted", found)):
-                for number, span in enumerate(document.spans):
-                    part = key(one, span)
-                    if part is not None:
-                        counts[name][part][side] += 1
-                        counts[name][part]["right"] += side == "gold" and number in right
+            for span, more in mentions:
+                part = key(one, span)
+                if part is not None:
+                    count = counts[name][part]
+                    for column, number in enumerate(more):
+                        count[column] += number
     return {name: [_row(*item) for item in _largest(parts)] for name, parts in counts.items() if len(parts) > 1}
 
 
-def _largest(parts: dict[str, Counter[str]]) -> list[tuple[str, Counter[str]]]:
-    return sorted(parts.items(), key=lambda item: (-item[1]["gold"], item[0]))
+def _largest(parts: dict[str, list[int]]) -> list[tuple[str, list[int]]]:
+    return sorted(parts.items(), key=lambda item: (-item[1][0], item[0]))
 
 
-def _row(part: str, count: Counter[str]) -> dict[str, Any]:
-    right, gold, predicted = (count[name] for name in ("right", "gold", "predicted"))
+def _row(part: str, count: Sequence[int]) -> dict[str, Any]:
+    gold, predicted, right = count
     return {
         "part": part,
         "gold": gold,

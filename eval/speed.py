@@ -7,6 +7,7 @@ bytes of RAM at their peak, words are those between white space.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -15,16 +16,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import kayan.encoding
+import kayan.tagger
 from eval.cost import peak_megabytes
 from kayan.checkpoint import inspect, resolve
-from kayan.corpus import Description, load, read_description
+from kayan.corpus import Corpus, Description, comparable, load, read_description
 from kayan.document import Document, Span
 from kayan.formats import jsonl, replacing, write_json
 from kayan.runtime import ONNX_FILES, versions
+from kayan.scoring import SpanScorer
 from kayan.tagger import Tagger
 from kayan.words import sentences
 
@@ -40,6 +46,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
 }
 ARTICLES = (1, 10, 100, 1000)
 WORDS = (100, 1_000, 10_000, 100_000)
+STAGES = ("normalising, words", "sub-words", "windows, merging", "model", "decoding", "rest")
 # Articles tagged before the clock starts.
 _WARM = 2
 
@@ -59,40 +66,81 @@ def run(
     growth: bool = False,
     config: str | None = None,
     told: Callable[[str], None] = lambda line: None,
+    articles: int | None = None,
+    full: str | None = None,
+    quality: int = 0,
 ) -> dict[str, Any]:
     """All figures as data. config: a training configuration, measured against `Trainer` with its defaults as well.
-    told: receives a line for each measurement."""
-    folder = inspect(resolve(checkpoint)).path
-    documents = list(load(data, description).documents)
-    names = systems(folder)
-    missing = [name for name in SYSTEMS if name not in names]
-    if missing:
-        told(f"left out, since kayan export made no graph: {', '.join(missing)}")
+    told: receives a line for each measurement. articles: so many of the first are tagged. full: folder of a tokenizer; a
+    checkpoint of AraBERT's size is made with it (`full_size`) and measured. quality: seeds with which both trainings are
+    run to their end and scored on all articles."""
+    if quality and not config:
+        raise ValueError("the quality of training is measured with a training configuration: --training CONFIG")
+    corpus = load(data, description)
+    documents = list(corpus.documents[:articles])
     with tempfile.TemporaryDirectory() as scratch:
-        articles = Path(scratch) / "articles.jsonl"
-        jsonl.write(articles, documents)
+        if full:
+            told(f"making a checkpoint of AraBERT's size with the tokenizer of {full}")
+            checkpoint = str(full_size(full, Path(scratch) / "full"))
+        folder = inspect(resolve(checkpoint)).path
+        names = systems(folder)
+        missing = [name for name in SYSTEMS if name not in names]
+        if missing:
+            told(f"left out, since kayan export made no graph: {', '.join(missing)}")
+        written = Path(scratch) / "articles.jsonl"
+        jsonl.write(written, documents)
         measured: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for turn in range(rounds):
             for name in [*names[turn % len(names) :], *names[: turn % len(names)]]:
-                measured[name].append(_apart({"checkpoint": str(folder), "system": name, "articles": str(articles)}))
+                measured[name].append(_apart({"checkpoint": str(folder), "system": name, "articles": str(written)}))
                 told(
                     f"round {turn + 1} of {rounds}: {name}: {measured[name][-1]['words_per_second']:.0f} words a second"
                 )
         result: dict[str, Any] = {
             "machine": machine(),
-            "checkpoint": str(folder),
+            "checkpoint": f"AraBERT's size, random weights, the tokenizer of {full}" if full else str(folder),
+            "parameters": inspect(folder).parameters,
             "data": data,
             "articles": len(documents),
             "words": _words(documents),
             "rounds": rounds,
             "tagging": _summary(measured),
-            "differences": _differences(measured, documents),
+            # Random weights leave it to rounding which mention is the best.
+            "differences": {} if full else _differences(measured, documents),
         }
         if growth:
             result["growth"] = _growth(folder, documents, Path(scratch), told)
         if config:
             result["training"] = _training(config, rounds, Path(scratch), told)
+        if config and quality:
+            result["quality"] = _quality(config, quality, corpus, Path(scratch), told)
     return result
+
+
+def full_size(tokenizer: str | Path, folder: Path) -> Path:
+    """A checkpoint of the size of AraBERT base (12 layers × 768, windows of 512) with random weights, its vocabulary that
+    of a tokenizer's folder, with both graphs."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from kayan.checkpoint import Policy
+    from kayan.encoding import TextPolicy
+    from kayan.export import export
+    from kayan.model import build
+    from kayan.model import save as save_checkpoint
+    from kayan.schema import Schema
+
+    if not (Path(tokenizer) / "tokenizer.json").is_file():
+        raise ValueError(f"{tokenizer} has no tokenizer.json: a folder with a fast tokenizer is expected")
+    loaded = AutoTokenizer.from_pretrained(tokenizer)
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=len(loaded)), add_pooling_layer=False).save_pretrained(folder / "backbone")
+    schema = Schema(("PER", "ORG", "LOC", "EVENT", "DATE", "MISC"))
+    policy = Policy(schema, TextPolicy("arabertv02", 512, 128))
+    save_checkpoint(folder / "checkpoint", build(folder / "backbone", schema), loaded, policy)
+    with contextlib.suppress(ImportError):  # Without ONNX its rows are left out.
+        export(inspect(folder / "checkpoint"), list(ONNX_FILES))
+    return folder / "checkpoint"
 
 
 def machine() -> dict[str, Any]:
@@ -124,13 +172,14 @@ def _apart(job: dict[str, Any]) -> dict[str, Any]:
 def _measure(job: dict[str, Any]) -> dict[str, Any]:
     documents = jsonl.read(job["articles"])
     started = time.perf_counter()
-    tag = _system(job["checkpoint"], SYSTEMS[job["system"]])
+    tag, tagger = _system(job["checkpoint"], SYSTEMS[job["system"]])
     tag(documents[:1])
     ready = time.perf_counter() - started
     tag(documents[:_WARM])
-    started = time.perf_counter()
-    tagged = tag(documents)
-    seconds = time.perf_counter() - started
+    with _clocks(tagger) as spent:
+        started = time.perf_counter()
+        tagged = tag(documents)
+        seconds = time.perf_counter() - started
     alone = []
     for document in documents[: job.get("alone", 40)]:
         started = time.perf_counter()
@@ -139,6 +188,7 @@ def _measure(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "words_per_second": _words(documents) / seconds,
         "seconds": seconds,
+        "stages": _stages(spent, seconds) if tagger else None,
         "ready_seconds": ready,
         "alone_ms": [1000 * one for one in alone],
         "peak_megabytes": peak_megabytes(),
@@ -146,10 +196,47 @@ def _measure(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _system(checkpoint: str, options: dict[str, Any]) -> Callable[[Sequence[Document]], list[Sequence[Span]]]:
+@contextlib.contextmanager
+def _clocks(tagger: Tagger | None) -> Iterator[dict[str, float]]:
+    """Seconds spent in the functions that tagging goes through, inner ones counted in outer ones too."""
+    spent: dict[str, float] = defaultdict(float)
+
+    def clocked(owner: Any, name: str) -> Any:
+        function = getattr(owner, name)
+
+        def timed(*arguments: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return function(*arguments)
+            finally:
+                spent[name] += time.perf_counter() - started
+
+        return mock.patch.object(owner, name, timed)
+
+    with contextlib.ExitStack() as stack:
+        if tagger is not None:
+            for name in ("normalise", "words"):
+                stack.enter_context(clocked(kayan.encoding, name))
+            stack.enter_context(clocked(kayan.tagger, "decode"))
+            stack.enter_context(clocked(tagger.encoder, "encode_batch"))
+            for name in ("logits", "runtime"):
+                stack.enter_context(clocked(tagger, name))
+        yield spent
+
+
+def _stages(spent: dict[str, float], seconds: float) -> dict[str, float]:
+    """The shares of `STAGES`, which sum to 1."""
+    text = spent["normalise"] + spent["words"]
+    known = [text, spent["encode_batch"] - text, spent["logits"] - spent["runtime"], spent["runtime"], spent["decode"]]
+    return dict(zip(STAGES, [part / seconds for part in (*known, seconds - sum(known))], strict=True))
+
+
+def _system(
+    checkpoint: str, options: dict[str, Any]
+) -> tuple[Callable[[Sequence[Document]], list[Sequence[Span]]], Tagger | None]:
     if "pipeline" not in options:
         tagger = Tagger.load(checkpoint, device="cpu", **options)
-        return lambda documents: [document.spans for document in tagger(documents)]
+        return lambda documents: [document.spans for document in tagger(documents)], tagger
     from transformers import pipeline
     from transformers.utils import logging
 
@@ -163,7 +250,7 @@ def _system(checkpoint: str, options: dict[str, Any]) -> Callable[[Sequence[Docu
         usual([text for _, text in cut], batch_size=options["pipeline"])
         return [() for _ in documents]
 
-    return tag
+    return tag, None
 
 
 def _words(documents: Sequence[Document]) -> int:
@@ -189,14 +276,16 @@ def _summary(measured: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             "ready_seconds": _spread([turn["ready_seconds"] for turn in turns]),
             "peak_megabytes": max(turn["peak_megabytes"] or 0 for turn in turns),
         }
+        if turns[0]["stages"]:
+            rows[name]["stages"] = {stage: _spread([turn["stages"][stage] for turn in turns]) for stage in STAGES}
     return rows
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
     return {
-        "median": round(statistics.median(values), 3),
-        "least": round(min(values), 3),
-        "most": round(max(values), 3),
+        "median": round(statistics.median(values), 4),
+        "least": round(min(values), 4),
+        "most": round(max(values), 4),
     }
 
 
@@ -278,11 +367,7 @@ def _training(config: str, rounds: int, scratch: Path, told: Callable[[str], Non
         for name in list(rows)[:: 1 if turn % 2 == 0 else -1]:
             if name == "kayan":
                 out = scratch / f"run-{turn}"
-                command = [sys.executable, "-m", "train", config, f"output={out}", "training.epochs=1"]
-                command += [f"data.validation=[{{path: {scratch / 'one.jsonl'}}}]"]
-                done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
-                if done.returncode:
-                    raise RuntimeError(f"{' '.join(command[1:])}: {done.stderr.strip().splitlines()[-1]}")
+                _train(config, out, "training.epochs=1", f"data.validation=[{{path: {scratch / 'one.jsonl'}}}]")
                 history = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["history"]
                 seconds = next(entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry)
             else:
@@ -296,8 +381,43 @@ def _training(config: str, rounds: int, scratch: Path, told: Callable[[str], Non
     return {"config": config, "words": _words(documents), "words_per_second": speeds, "times": _spread(ratio)}
 
 
+def _train(config: str, out: Path, *overrides: str) -> None:
+    command = [sys.executable, "-m", "train", config, f"output={out}", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[1:])}: {done.stderr.strip().splitlines()[-1]}")
+
+
+def _quality(config: str, seeds: int, gold: Corpus, scratch: Path, told: Callable[[str], None]) -> dict[str, Any]:
+    """Micro F1, exact to the character, of `python -m train CONFIG`, its best epoch on the configuration's own validation
+    articles, and of `Trainer` with its defaults after as many epochs, used through `pipeline`. `_training` has left the
+    training articles in `scratch`."""
+    import yaml
+
+    jsonl.write(scratch / "gold.jsonl", gold.documents)
+    scores: dict[str, list[float]] = {"Trainer defaults": [], "kayan": []}
+    for seed in range(1, seeds + 1):
+        out = scratch / f"quality-{seed}"
+        _train(config, out, f"training.seed={seed}", "training.patience=null")
+        settings = yaml.safe_load((out / "config.yaml").read_text(encoding="utf-8"))
+        job = {"trainer": settings["model"]["backbone"], "out": str(scratch / "usual"), "seed": seed}
+        job |= {"articles": str(scratch / "train.jsonl"), "epochs": settings["training"]["epochs"]}
+        spans = _apart({**job, "tag": str(scratch / "gold.jsonl")})["spans"]
+        usual = [
+            one.with_spans(Span(*span) for span in found) for one, found in zip(gold.documents, spans, strict=True)
+        ]
+        for name, tagged in (("kayan", Tagger.load(out / "best")(gold.documents)), ("Trainer defaults", usual)):
+            scorer = SpanScorer(tuple(settings["types"]))
+            for one, found in zip(gold.documents, tagged, strict=True):
+                scorer.add(*(comparable(document, gold.declaration, one) for document in (one, found)))
+            scores[name].append(round(scorer.micro("strict").f1, 4))
+            told(f"quality, seed {seed} of {seeds}: {name}: F1 {scores[name][-1]:.4f}")
+    return {"config": config, "epochs": settings["training"]["epochs"], "f1": scores}
+
+
 def _usual_training(job: dict[str, Any]) -> dict[str, Any]:
-    """`Trainer` on sentences, all settings at their defaults: batches of 8 as they come, float32."""
+    """`Trainer` on sentences, all settings at their defaults: batches of 8 as they come, float32. The articles of
+    `job["tag"]` are tagged afterwards."""
     import torch
     from transformers import (
         AutoModelForTokenClassification,
@@ -305,6 +425,8 @@ def _usual_training(job: dict[str, Any]) -> dict[str, Any]:
         DataCollatorForTokenClassification,
         Trainer,
         TrainingArguments,
+        pipeline,
+        set_seed,
     )
 
     from kayan.encoding import word_tags
@@ -328,15 +450,38 @@ def _usual_training(job: dict[str, Any]) -> dict[str, Any]:
                 firsts = [k is not None and k not in owners[:j] for j, k in enumerate(owners)]
                 labels = [number[marks[inside[k]]] if first else -100 for k, first in zip(owners, firsts, strict=True)]
                 rows.append({"input_ids": row["input_ids"], "labels": labels})
+    seed = job.get("seed", 42)  # The default of `TrainingArguments`.
+    set_seed(seed)
     model = AutoModelForTokenClassification.from_pretrained(
-        backbone, num_labels=len(number), ignore_mismatched_sizes=True, dtype=torch.float32
+        backbone, id2label=dict(enumerate(number)), label2id=number, ignore_mismatched_sizes=True, dtype=torch.float32
     )
     arguments = TrainingArguments(
-        output_dir=job["out"], num_train_epochs=1, report_to=[], save_strategy="no", use_cpu=True, disable_tqdm=True
+        output_dir=job["out"],
+        num_train_epochs=job.get("epochs", 1),
+        seed=seed,
+        report_to=[],
+        save_strategy="no",
+        use_cpu=True,
+        disable_tqdm=True,
     )
     collator = DataCollatorForTokenClassification(tokenizer)
     trainer = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collator)
-    return {"seconds": trainer.train().metrics["train_runtime"]}
+    seconds = trainer.train().metrics["train_runtime"]
+    usual = pipeline(
+        "token-classification", model.eval(), tokenizer=tokenizer, aggregation_strategy="first", device="cpu"
+    )
+    tagged = []
+    for document in jsonl.read(job["tag"]) if "tag" in job else ():
+        spans = []
+        for a, b in sentences(document.text):
+            for found in usual(document.text[a:b]):
+                start, end = a + found["start"], a + found["end"]
+                # A sub-word may begin with the space before it.
+                start += len(document.text[start:end]) - len(document.text[start:end].lstrip())
+                if start < end:
+                    spans.append((start, end, found["entity_group"]))
+        tagged.append(spans)
+    return {"seconds": seconds, "spans": tagged}
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -347,8 +492,9 @@ def markdown(result: dict[str, Any]) -> str:
 def _lines(result: dict[str, Any]) -> Iterator[str]:
     box = result["machine"]
     yield f"{box['processor']}, {box['cores']} cores; torch {box['torch']}, transformers {box['transformers']},"
-    yield f"ONNX Runtime {box['onnxruntime']}. {result['articles']} articles, {result['words']} words; the median of "
-    yield f"{result['rounds']} rounds, the range in brackets."
+    yield f"ONNX Runtime {box['onnxruntime']}. {result['checkpoint']}, {result['parameters'] / 1e6:.1f} M parameters;"
+    yield f"{result['articles']} articles, {result['words']} words; the median of {result['rounds']} rounds, the range in "
+    yield "brackets."
     yield ""
     yield "| tagging | words a second | times the pipeline | one article, ms (95 %) | times | ready, s | MB | same spans |"
     yield "|---|---|---|---|---|---|---|---|"
@@ -360,6 +506,12 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
             f"{row['ready_seconds']['median']:.1f} | {row['peak_megabytes']:.0f} | "
             f"{'' if same is None else format(same['identical'], '.2%')} |"
         )
+    yield ""
+    yield f"| where the time goes | {' | '.join(STAGES)} |"
+    yield "|---" * (1 + len(STAGES)) + "|"
+    for name, row in result["tagging"].items():
+        if stages := row.get("stages"):
+            yield f"| {name} | {' | '.join(format(stages[stage]['median'], '.1%') for stage in STAGES)} |"
     for table, rows in result.get("growth", {}).items():
         if table != "system":
             yield ""
@@ -376,6 +528,12 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         yield "|---|---|---|"
         for name, speed in training["words_per_second"].items():
             yield f"| {name} | {speed['median']:.0f} | {_shown(training['times']) if name == 'kayan' else '1'} |"
+    if quality := result.get("quality"):
+        yield ""
+        yield f"| F1 after {quality['epochs']:g} epochs | median | by seed |"
+        yield "|---|---|---|"
+        for name, scores in quality["f1"].items():
+            yield f"| {name} | {statistics.median(scores):.3f} | {', '.join(format(one, '.3f') for one in scores)} |"
 
 
 def _shown(spread: dict[str, float]) -> str:
@@ -391,4 +549,4 @@ def save(result: dict[str, Any], out: str | Path) -> None:
 
 if __name__ == "__main__":
     asked = json.load(sys.stdin)
-    print(json.dumps(_usual_training(asked) if "trainer" in asked else _measure(asked)))
+    sys.stdout.write(json.dumps(_usual_training(asked) if "trainer" in asked else _measure(asked)) + "\n")

@@ -26,7 +26,7 @@ from kayan.schema import Declaration
 from kayan.tagger import Tagger
 from kayan.terminal import isolate
 from kayan.text import normalise
-from kayan.words import words
+from kayan.words import around, words
 
 ORDERS = ("uncertainty", "random", "given")
 # Words whose margins make an article's uncertainty.
@@ -323,13 +323,12 @@ class Change:
         spans = [span for span in (self.before, self.after) if span]
         text = spans[0].source or ""
         start, end = min(span.start for span in spans), max(span.end for span in spans)
-        left, right = text[max(0, start - _AROUND) : start], text[end : end + _AROUND]
-        if start > _AROUND:
-            left = "…" + left[left.find(" ") + 1 :]
-        if end + _AROUND < len(text):
-            right = right[: right.rfind(" ") + 1] + "…"
-        left, middle, right = (" ".join(part.split("\n")) for part in (left, text[start:end], right))
-        return left, middle, right
+        first, last = around(text, start, end, _AROUND)
+        left, middle, right = (
+            " ".join(part.split("\n")) for part in (text[first:start], text[start:end], text[end:last])
+        )
+        before, behind = ("…" if cut.strip() else "" for cut in (text[:first], text[last:]))
+        return before + left, middle, right + behind
 
     def to_dict(self) -> dict[str, Any]:
         sides = {

@@ -121,17 +121,11 @@ class Checkpoint:
     config: dict[str, Any]
     # Numbers in its weights, the proclitic head included.
     parameters: int
-
-    def tokenizer(self) -> Tokenizer:
-        file = self.path / "tokenizer.json"
-        try:
-            return Tokenizer.from_file(str(file))
-        except Exception as error:  # tokenizers raises nothing more exact
-            raise CheckpointError(f"{file} is no tokenizer: {error}") from None
+    tokenizer: Tokenizer = field(repr=False, compare=False)
 
     def encoder(self) -> Encoder:
         try:
-            return Encoder(self.tokenizer(), self.policy.text, int(self.config.get("pad_token_id") or 0))
+            return Encoder(self.tokenizer, self.policy.text, int(self.config.get("pad_token_id") or 0))
         except ValueError as error:
             raise CheckpointError(f"{self.path / 'tokenizer.json'} cannot be used: {error}") from None
 
@@ -145,6 +139,21 @@ def inspect(path: str | Path) -> Checkpoint:
     leads out of the folder.
     """
     path = Path(path)
+    shards = _weights(path)
+    config, policy = _config(path), Policy.from_json(_json(path / POLICY_FILE), str(path / POLICY_FILE))
+    _check_labels(path, config, policy)
+    _check_window(path, config, policy)
+    if policy.proclitics and not (path / PROCLITIC_FILE).is_file():
+        raise CheckpointError(f"{path} has no {PROCLITIC_FILE}, though its {POLICY_FILE} promises a proclitic head")
+    shapes = _shapes([*shards, *([path / PROCLITIC_FILE] if policy.proclitics else [])])
+    width = _check_heads(path, policy, shapes)
+    tokenizer = _tokenizer(path / "tokenizer.json")
+    _check_sizes(path, config, shapes, width, tokenizer.get_vocab_size())
+    return Checkpoint(path, policy, config, sum(math.prod(shape) for shape in shapes.values()), tokenizer)
+
+
+def _weights(path: Path) -> list[Path]:
+    """The files of weights in a folder that has all that a checkpoint needs and nothing that could run code."""
     if not path.is_dir():
         raise CheckpointError(f"{path} is no checkpoint folder")
     _check_links(path)
@@ -172,47 +181,24 @@ def inspect(path: str | Path) -> Checkpoint:
         named = listed.get("weight_map") if isinstance(listed, dict) else None
         if not isinstance(named, dict) or not all(name in {file.name for file in shards} for name in named.values()):
             raise CheckpointError(f"{index} must map each weight to one of {', '.join(file.name for file in shards)}")
+    return shards
+
+
+def _config(path: Path) -> dict[str, Any]:
     config = _json(path / "config.json")
     if not isinstance(config, dict):
         raise CheckpointError(f"{path / 'config.json'} must hold an object")
     for key in ("max_position_embeddings", "pad_token_id", "num_hidden_layers"):
         if not (config.get(key) is None or (type(config[key]) is int and 0 <= config[key] < 1 << 31)):
             raise CheckpointError(f"{path / 'config.json'}: {key} cannot be {reprlib.repr(config[key])}")
-    policy = Policy.from_json(_json(path / POLICY_FILE), str(path / POLICY_FILE))
-    _check_labels(path, config, policy)
-    limit = position_limit(config)
-    if limit is not None and policy.text.window > limit:
-        raise CheckpointError(
-            f"{path}: the window of {policy.text.window} sub-words is longer than the model's {limit} positions"
-        )
-    if policy.proclitics and not (path / PROCLITIC_FILE).is_file():
-        raise CheckpointError(f"{path} has no {PROCLITIC_FILE}, though its {POLICY_FILE} promises a proclitic head")
-    shapes = _shapes([*shards, *([path / PROCLITIC_FILE] if policy.proclitics else [])])
-    head = next((shape for name, shape in shapes.items() if name.endswith("classifier.weight")), None)
-    if head is None or len(head) != 2 or head[0] != len(policy.schema.tags):
-        found = "no classifier" if head is None or len(head) != 2 else f"a classifier for {head[0]} labels"
-        raise CheckpointError(f"{path}: the weights hold {found}, the policy has {len(policy.schema.tags)} tags")
-    size = shapes.get("proclitic.weight")
-    if policy.proclitics and (size is None or size != [MAX_PARTICLES + 1, head[1]]):
-        raise CheckpointError(f"{path / PROCLITIC_FILE} holds no head for 0 to {MAX_PARTICLES} particles")
-    checkpoint = Checkpoint(path, policy, config, sum(math.prod(shape) for shape in shapes.values()))
-    rows = next((s[0] for n, s in shapes.items() if n.endswith("word_embeddings.weight") and s), None)
-    vocabulary = checkpoint.tokenizer().get_vocab_size()
-    if rows is not None and rows < vocabulary:
-        raise CheckpointError(f"{path}: the tokenizer has {vocabulary} entries, the weights embed only {rows}")
-    if rows is not None and (config.get("pad_token_id") or 0) >= rows:
-        raise CheckpointError(f"{path}: pad_token_id is {config['pad_token_id']}, the weights embed only {rows}")
-    # A library would build as many layers as it is told before it misses their weights, and pass over those it is not told of.
-    layers = len({match[1] for name in shapes if (match := re.search(r"\.layers?\.(\d+)\.", name))})
-    told = config.get("num_hidden_layers")
-    if told is not None and (told != layers if layers else told > _MOST_LAYERS):
-        raise CheckpointError(f"{path / 'config.json'}: num_hidden_layers is {told}, the weights hold {layers}")
-    for key, held in (("hidden_size", head[1]), ("vocab_size", rows)):
-        if held is not None and config.get(key, held) != held:
-            raise CheckpointError(
-                f"{path / 'config.json'}: {key} is {reprlib.repr(config[key])}, in the weights {held}"
-            )
-    return checkpoint
+    return config
+
+
+def _tokenizer(file: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises nothing more exact
+        raise CheckpointError(f"{file} is no tokenizer: {error}") from None
 
 
 def _check_links(path: Path) -> None:
@@ -238,6 +224,47 @@ def _check_labels(path: Path, config: Mapping[str, Any], policy: Policy) -> None
         )
     if tuple(tags) != policy.schema.tags:
         raise CheckpointError(f"{path / 'config.json'} has the right labels in another order: {tags}")
+
+
+def _check_window(path: Path, config: Mapping[str, Any], policy: Policy) -> None:
+    limit = position_limit(config)
+    if limit is not None and policy.text.window > limit:
+        raise CheckpointError(
+            f"{path}: the window of {policy.text.window} sub-words is longer than the model's {limit} positions"
+        )
+
+
+def _check_heads(path: Path, policy: Policy, shapes: Mapping[str, Sequence[int]]) -> int:
+    """That the weights classify what the policy says; returns the width of the encoder."""
+    head = next((shape for name, shape in shapes.items() if name.endswith("classifier.weight")), None)
+    if head is None or len(head) != 2 or head[0] != len(policy.schema.tags):
+        found = "no classifier" if head is None or len(head) != 2 else f"a classifier for {head[0]} labels"
+        raise CheckpointError(f"{path}: the weights hold {found}, the policy has {len(policy.schema.tags)} tags")
+    size = shapes.get("proclitic.weight")
+    if policy.proclitics and (size is None or size != [MAX_PARTICLES + 1, head[1]]):
+        raise CheckpointError(f"{path / PROCLITIC_FILE} holds no head for 0 to {MAX_PARTICLES} particles")
+    return head[1]
+
+
+def _check_sizes(
+    path: Path, config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], width: int, vocabulary: int
+) -> None:
+    """That configuration, tokenizer and weights are of one model."""
+    rows = next((s[0] for n, s in shapes.items() if n.endswith("word_embeddings.weight") and s), None)
+    if rows is not None and rows < vocabulary:
+        raise CheckpointError(f"{path}: the tokenizer has {vocabulary} entries, the weights embed only {rows}")
+    if rows is not None and (config.get("pad_token_id") or 0) >= rows:
+        raise CheckpointError(f"{path}: pad_token_id is {config['pad_token_id']}, the weights embed only {rows}")
+    # A library would build as many layers as it is told before it misses their weights, and pass over those it is not told of.
+    layers = len({match[1] for name in shapes if (match := re.search(r"\.layers?\.(\d+)\.", name))})
+    told = config.get("num_hidden_layers")
+    if told is not None and (told != layers if layers else told > _MOST_LAYERS):
+        raise CheckpointError(f"{path / 'config.json'}: num_hidden_layers is {told}, the weights hold {layers}")
+    for key, held in (("hidden_size", width), ("vocab_size", rows)):
+        if held is not None and config.get(key, held) != held:
+            raise CheckpointError(
+                f"{path / 'config.json'}: {key} is {reprlib.repr(config[key])}, in the weights {held}"
+            )
 
 
 def _json(path: Path) -> Any:
@@ -273,27 +300,24 @@ def position_limit(config: Mapping[str, Any]) -> int | None:
     return int(rows)
 
 
-def resolve(path_or_hub_id: str | Path | None) -> Path:
+def resolve(path_or_hub_id: str | Path | None, *, revision: str | None = None, **hub: Any) -> Path:
     """The checkpoint folder: None is the embedded starter, an existing path itself, else a Hugging Face hub id.
 
-    Of a hub repository only safetensors, ONNX graphs, JSON and text files are fetched. Raises `CheckpointError` when it
-    cannot be had.
+    A hub id may name its revision: "org/name@v1.0". hub: `token`, `cache_dir` and `local_files_only` of `kayan.hub.fetch`.
+    Raises `CheckpointError` when it cannot be had, `ValueError` for a revision of what is not on the hub.
     """
-    if path_or_hub_id is None or str(path_or_hub_id) == "starter":
-        return STARTER
-    path = Path(path_or_hub_id)
     name = str(path_or_hub_id)
+    path = STARTER if path_or_hub_id is None or name == "starter" else Path(name)
     if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith("/"):
+        if revision is not None:
+            raise ValueError(f"revision {revision!r} is asked for, but {path} is no id on the hub, ORG/NAME")
         return path
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise CheckpointError(f"{name} is no folder; to fetch it from the hub: pip install 'kayan[torch]'") from None
-    try:
-        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.onnx", "*.json", "*.txt", "*.md"]))
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{name} is no folder here and could not be fetched from the hub: {reason}") from None
+    from kayan.hub import fetch
+
+    repo_id, _, named = name.partition("@")
+    if named and revision not in (None, named):
+        raise ValueError(f"{name} names its revision, and revision {revision!r} is asked for too")
+    return fetch(repo_id, revision=revision or named or None, **hub)
 
 
 def save_policy(folder: str | Path, policy: Policy) -> None:

@@ -8,36 +8,18 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kayan.terminal import isolated, line, painted, visible
+from kayan.terminal import Commands, echo, isolated, line, painted, to_json, visible
 
 if TYPE_CHECKING:
     from kayan.document import Document
 
 
-def _told(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    """A warning in one line, without the place in the code: it is about the user's files."""
-    if issubclass(category, UserWarning):
-        click.echo(f"warning: {visible(str(message))}", err=True)
-
-
-class _Commands(click.Group):
-    """Turns bad input into one line and exit status 2."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            with warnings.catch_warnings():
-                warnings.showwarning = _told
-                return super().invoke(ctx)
-        except (ValueError, TypeError, ImportError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                # The reader of a pipe left; without this Python complains at exit.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise SystemExit(141) from None
-            _fail(error)
+class _Commands(Commands):
+    also = (TypeError,)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,7 +28,9 @@ def main() -> None:
     """Named entities in Arabic news."""
 
 
-_MODEL = click.option("--model", default=None, help="Checkpoint folder or hub id; the embedded starter if not given.")
+_MODEL = click.option(
+    "--model", help="Checkpoint folder or hub id, ORG/NAME or ORG/NAME@REVISION; the embedded starter if not given."
+)
 _DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 _DTYPE = click.option("--dtype", default="float32", show_default=True)
 _RUNTIME = click.option(
@@ -107,7 +91,8 @@ def tag(
         with replacing(output) as file:
             file.writelines(lines)
     else:
-        sys.stdout.writelines(lines)
+        # What is piped into a file is left as it is; `painted` brings its own colours.
+        sys.stdout.writelines(map(visible, lines) if sys.stdout.isatty() and form != "text" else lines)
         sys.stdout.flush()
 
 
@@ -115,9 +100,9 @@ def _counted(documents: Iterable[Document]) -> Iterator[Document]:
     """The documents, while their number stands on standard error."""
     count = 0
     for count, document in enumerate(documents, 1):
-        click.echo(f"\r{count} articles", nl=False, err=True)
+        echo(f"{count} articles", err=True, nl=False, over=True)
         yield document
-    click.echo(f"\r{count} articles", err=True)
+    echo(f"{count} articles", err=True, over=True)
 
 
 def _quoting_lines(documents: Iterable[Document]) -> Iterator[str]:
@@ -243,11 +228,11 @@ class _Ticker:
         if state.seconds >= self.next:
             self.next = state.seconds + (1 if self.live else 30)
             line = str(state)
-            click.echo(f"\r{line:<{self.width}}" if self.live else line, nl=not self.live, err=True)
+            echo(f"{line:<{self.width}}", err=True, nl=not self.live, over=self.live)
             self.width = len(line)
 
     def note(self, line: str) -> None:
-        click.echo(("\n" if self.live and self.width else "") + line, err=True)
+        echo(("\n" if self.live and self.width else "") + line, err=True)
         self.width = 0
 
 
@@ -276,7 +261,43 @@ def export(model: str | None, onnx: bool, int8: bool, output: str | None) -> Non
         checkpoint = inspect(output)
     kinds = ["onnx"] * (onnx or not int8) + ["onnx-int8"] * int8
     for path in write(checkpoint, kinds):
-        click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, reads {checkpoint.path}/*.safetensors")
+        echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, reads {checkpoint.path}/*.safetensors")
+
+
+@main.command()
+@click.argument("folder", metavar="RUN_FOLDER", type=click.Path(file_okay=False))
+@click.argument("repository", metavar="ORG/NAME")
+@click.option("--private", is_flag=True, help="Make the repository a private one.")
+@click.option("--revision", help="The branch; made where there is none. The main one if not given.")
+@click.option("--message", help="Of the commit.")
+@click.option(
+    "--license", help="What the model card is to state: apache-2.0, cc-by-sa-4.0 …; needed where it states none."
+)
+@click.option("--dry-run", is_flag=True, help="Check everything and list the files, without the network.")
+def push(
+    folder: str,
+    repository: str,
+    private: bool,
+    revision: str | None,
+    message: str | None,
+    license: str | None,
+    dry_run: bool,
+) -> None:
+    """Upload the best checkpoint of a run, or a checkpoint folder, with its model card to the Hugging Face hub.
+
+    Log in with `hf auth login`, or set HF_TOKEN. Nothing but the files of a checkpoint is uploaded.
+    """
+    from kayan.hub import push_to_hub
+
+    done = push_to_hub(
+        folder, repository, private=private, revision=revision, message=message, license=license, dry_run=dry_run
+    )
+    for path in done.files:
+        click.echo(f"{path.stat().st_size / 1e6:>10.2f} MB  {line(path)}")
+    for title, names in (("not uploaded", done.left_out), ("deleted there", done.removed)):
+        if names:
+            click.echo(f"{title}: {line(', '.join(names))}")
+    click.echo(done.url or f"nothing was uploaded to {repository}: --dry-run")
 
 
 @main.command()
@@ -290,7 +311,7 @@ def doctor(model: str | None, runtime: str, device: str, dtype: str) -> None:
     from kayan.runtime import describe
 
     for name, said in describe(inspect(resolve(model)), runtime, device, dtype):
-        click.echo(f"{name:<13}{said}")
+        echo(f"{name:<13}{said}")
 
 
 @main.command()
@@ -357,16 +378,14 @@ def check(files: tuple[str, ...], types: str | None, page: str | None, as_json: 
         with replacing(page) as file:
             file.write(findings_page(parts, findings))
     if as_json:
-        click.echo(json.dumps([finding.to_dict() for finding in findings], ensure_ascii=False, indent=1))
+        echo(to_json([finding.to_dict() for finding in findings], indent=1))
     else:
         for finding in findings:
-            click.echo(line(finding))
+            echo(line(finding))
         articles = sum(len(part) for part in parts.values())
         mentions = sum(len(document.spans) for part in parts.values() for document in part.documents)
         rules = ", ".join(f"{rule} {count}" for rule, count in doctor.summary(findings).items())
-        click.echo(
-            f"{articles} articles, {mentions} mentions, {len(findings)} findings" + (f": {rules}" if rules else "")
-        )
+        echo(f"{articles} articles, {mentions} mentions, {len(findings)} findings" + (f": {rules}" if rules else ""))
     if findings:
         raise SystemExit(1)
 
@@ -385,21 +404,21 @@ def agree(first: str, second: str, as_json: bool, corpus: str | None) -> None:
     result = compare(one.documents, two.documents, one.declaration)
     figures = result.to_dict()
     if as_json:
-        click.echo(json.dumps(figures, ensure_ascii=False, indent=1))
+        echo(to_json(figures, indent=1))
         return
     for one in result.disagreements:
-        click.echo(line(one))
+        echo(line(one))
     if not figures["types"]:
-        click.echo(f"{figures['articles']} articles, neither marks anything")
+        echo(f"{figures['articles']} articles, neither marks anything")
         return
     low, high = figures["interval_95_by_article"]
-    click.echo(
+    echo(
         f"{figures['articles']} articles, {len(result.disagreements)} disagreements\n"
         f"span-F1 {figures['span_f1']:.3f} ({low:.3f}-{high:.3f}), boundary-lenient {figures['boundary_lenient_f1']:.3f}, "
         f"kappa of the words {result.kappa:.3f}, of those that either marks {result.kappa_marked:.3f}"
     )
     for name, row in figures["types"].items():
-        click.echo(
+        echo(
             f"  {isolated(name)}{' ' * (6 - len(name))} {row['first']:>5} / {row['second']:<5} span-F1 {row['span_f1']:.3f}, "
             f"boundary-lenient {row['boundary_lenient_f1']:.3f}"
         )
@@ -415,16 +434,16 @@ def stats(files: tuple[str, ...], as_json: bool, corpus: str | None) -> None:
 
     figures = {file: corpora.stats(_load(file, corpus).documents) for file in files}
     if as_json:
-        click.echo(json.dumps(figures, ensure_ascii=False, indent=2))
+        echo(to_json(figures, indent=1))
         return
     for file, counts in figures.items():
-        click.echo(
+        echo(
             f"{file}: {counts['articles']} articles, {counts['words']} words, {counts['mentions']} mentions, "
             f"{counts['share_behind_a_particle']:.0%} behind a particle, longest {counts['longest_mention_words']} words"
         )
         for label, row in counts["types"].items():
-            frequent = " · ".join(f"{visible(name)} {count}" for name, count in row["most_frequent"])
-            click.echo(f"  {label:<6} {row['mentions']:>5}  {row['distinct_names']:>5} names  {frequent}")
+            frequent = " · ".join(f"{name} {count}" for name, count in row["most_frequent"])
+            echo(f"  {label:<6} {row['mentions']:>5}  {row['distinct_names']:>5} names  {frequent}")
 
 
 @data.command()
@@ -455,7 +474,7 @@ def split(
     parts = corpora.split(_load(file, corpus).documents, wanted, seed, by, after)
     for part, documents in parts.items():
         jsonl.write(targets[part], documents)
-        click.echo(f"{targets[part]}: {len(documents)} articles")
+        echo(f"{targets[part]}: {len(documents)} articles")
 
 
 def _shares(text: str) -> dict[str, float]:
@@ -487,7 +506,7 @@ def convert(source: str, target: str, read_as: str | None, write_as: str | None,
             raise ValueError(f"{option} must be one of {', '.join(registry.FORMATS)}, not {name!r}")
     documents = _load(source, corpus, read_as).documents
     registry.write(Path(target), documents, write_as)
-    click.echo(f"{target}: {len(documents)} articles, {sum(len(document.spans) for document in documents)} mentions")
+    echo(f"{target}: {len(documents)} articles, {sum(len(document.spans) for document in documents)} mentions")
 
 
 @main.group()
@@ -561,7 +580,7 @@ def suggest(
         with replacing(interface) as file:
             file.write(label_studio.config(tagger.policy.schema.types) + "\n")
     values = [document.meta["uncertainty"] for document in found.documents]
-    click.echo(
+    echo(
         f"{isolated(output)}: {len(found.documents)} of {found.read} articles, "
         f"uncertainty {max(values):.3f} to {min(values):.3f}, pre-annotated by {isolated(version)}{left_out}"
     )
@@ -610,10 +629,10 @@ def review(
         before = _load(proposed, corpus).documents
     result = annotation.review(part.documents, before, part.declaration)
     if as_json:
-        click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
+        echo(to_json(result.to_dict(), indent=1))
     else:
         for one in result.lines(limit):
-            click.echo(one)
+            echo(one)
     if result.unmatched:
         names = ", ".join(map(repr, result.unmatched[:5]))
         warnings.warn(f"{len(result.unmatched)} articles were not pre-annotated: {names}", stacklevel=1)
@@ -626,8 +645,3 @@ def _load(file: str, corpus: str | None, format: str | None = None) -> Any:
 
     description = read_description(corpus) if corpus else Description()
     return load(file, replace(description, format=format) if format else description)
-
-
-def _fail(error: object) -> NoReturn:
-    click.echo(f"error: {visible(str(error))}", err=True)
-    raise SystemExit(2)

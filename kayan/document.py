@@ -24,7 +24,14 @@ LAM_INITIAL = frozenset(
 
 
 class DocumentError(ValueError):
-    """A span or document that contradicts itself; the message names the document, the span and what is accepted."""
+    """A span or document that contradicts itself; the message names the document, the span and what is accepted.
+
+    `message` leaves the document out, for those that name it in their own way.
+    """
+
+    def __init__(self, message: str, document: str | None = None):
+        self.message = message
+        super().__init__(message if document is None else f"document {document!r}: {message}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,16 @@ class Span:
     source: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # Millions are made while scores are counted; what is plainly right is looked at once.
+        start, end, label, score = self.start, self.end, self.label, self.score
+        if (
+            type(start) is type(end) is int
+            and 0 <= start < end
+            and type(label) is str
+            and label.strip()
+            and (score is None or (type(score) is float and abs(score) < 1e300))
+        ):
+            return
         for name in ("start", "end"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
@@ -55,7 +72,6 @@ class Span:
             raise DocumentError(
                 f"span [{self.start}, {self.end}) needs a label, a non-empty string, not {self.label!r}"
             )
-        score = self.score
         if score is not None and (not isinstance(score, Real) or isinstance(score, bool) or not abs(score) < 1e300):
             raise DocumentError(
                 f"span [{self.start}, {self.end}) must have a finite number as its score, not {score!r}"
@@ -102,15 +118,15 @@ class Document:
         self, text: str, spans: Iterable[Span] = (), id: str = "", meta: Mapping[str, Any] | None = None
     ) -> None:
         if not isinstance(text, str):
-            raise DocumentError(f"document {id!r}: text must be a string, not {type(text).__name__}")
+            raise DocumentError(f"text must be a string, not {type(text).__name__}", id)
         bound = []
         for span in spans:
             if span.end > len(text):
                 raise DocumentError(
-                    f"document {id!r}: span [{span.start}, {span.end}) {span.label} is outside the text, "
-                    f"which has {len(text)} characters"
+                    f"span [{span.start}, {span.end}) {span.label} is outside the text, which has {len(text)} characters",
+                    id,
                 )
-            bound.append(span if span.source is text else replace(span, source=text))
+            bound.append(span if span.source == text else replace(span, source=text))
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "spans", tuple(sorted(bound, key=lambda s: (s.start, s.end, s.label))))
         object.__setattr__(self, "id", id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from kayan.text import PROFILES, View, normalise
 from kayan.words import particle_count, particle_end, words
 
 IGNORED = -100
+_SPACE = re.compile(r"\s+")
 # Sub-words in a window: the memory of an encoder grows with their square.
 MOST = 16_384
 
@@ -109,16 +111,11 @@ class Encoder:
         if len(ids) and found:
             offsets = np.array(encoding.offsets, dtype=np.int64)
             # A sub-word may begin with the space before it; it belongs to the word of its first visible character.
-            begins = offsets[:, 0].copy()
-            for i in np.flatnonzero(offsets[:, 1] > offsets[:, 0]):
-                a, b = offsets[i]
-                while a < b - 1 and view.text[a].isspace():
-                    a += 1
-                begins[i] = a
-            blank = np.array([not view.text[a:b].strip() for a, b in offsets])
+            visible = _visible(view.text)[offsets[:, 0]]
+            begins = np.maximum(np.minimum(visible, offsets[:, 1] - 1), offsets[:, 0])
+            blank = visible >= offsets[:, 1]
             raw = view.starts[np.minimum(begins, len(view.text) - 1)]
-            starts = np.array([a for a, _ in found])
-            ends = np.array([b for _, b in found])
+            starts, ends = np.array(found, dtype=np.int64).T
             owner = np.searchsorted(starts, raw, side="right") - 1
             valid = (owner >= 0) & (raw < ends[np.maximum(owner, 0)]) & ~blank
             indices = np.flatnonzero(valid)[::-1]
@@ -199,9 +196,7 @@ class Encoder:
         silent = encoded.first < 0
         gaps = ranges(document.meta.get("open", ()), len(document.text))
         if gaps is None:
-            raise DocumentError(
-                f"document {document.id!r}: meta['open'] must be a list of [start, end] within the text"
-            )
+            raise DocumentError("meta['open'] must be a list of [start, end] within the text", document.id)
         starts, ends = (np.array([word[side] for word in encoded.words], dtype=np.int64) for side in (0, 1))
         for start, end in gaps:
             silent[np.searchsorted(ends, start, side="right") : np.searchsorted(starts, end, side="left")] = True
@@ -224,6 +219,14 @@ class Encoder:
                 column[at] = values[inside]
                 row[key] = column.tolist()
             yield row
+
+
+def _visible(text: str) -> np.ndarray:
+    """For each place in the text, and its end, the first at or behind it that is no white space; the end where none is."""
+    places = np.arange(len(text) + 1)
+    for match in _SPACE.finditer(text):
+        places[slice(*match.span())] = match.end()
+    return places
 
 
 def _places(encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:

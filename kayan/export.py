@@ -62,7 +62,7 @@ def export(checkpoint: Checkpoint, kinds: Sequence[str] = ("onnx",)) -> list[Pat
 def _traced(torch: Any, checkpoint: Checkpoint) -> Any:
     from kayan.model import load
 
-    model, policy = load(checkpoint.path)
+    model, policy = load(checkpoint)
     names = ["logits", "particle_logits"] if policy.proclitics else ["logits"]
 
     class Outputs(torch.nn.Module):

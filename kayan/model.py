@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedTokenizerFast
 from transformers import logging as transformers_logging
 
-from kayan.checkpoint import PROCLITIC_FILE, CheckpointError, Policy, inspect, save_policy
+from kayan.checkpoint import PROCLITIC_FILE, Checkpoint, CheckpointError, Policy, inspect, save_policy
 from kayan.encoding import IGNORED
 from kayan.schema import Schema
 from kayan.words import MAX_PARTICLES
@@ -165,12 +165,12 @@ def save(
     save_policy(folder, policy)
 
 
-def load(folder: str | Path) -> tuple[TaggerModel, Policy]:
-    """The model of a checkpoint folder, float32 on the CPU in evaluation mode, and its policy.
+def load(folder: str | Path | Checkpoint) -> tuple[TaggerModel, Policy]:
+    """The model of a checkpoint (a folder, or one that was inspected), float32 on the CPU in evaluation mode, and its policy.
 
     Raises `CheckpointError` as `kayan.checkpoint.inspect` does, and when weights are missing or of another size.
     """
-    checkpoint = inspect(folder)
+    checkpoint = folder if isinstance(folder, Checkpoint) else inspect(folder)
     try:
         with _quiet():
             classifier, report = AutoModelForTokenClassification.from_pretrained(
@@ -185,9 +185,9 @@ def load(folder: str | Path) -> tuple[TaggerModel, Policy]:
         reason = str(error).strip() or type(error).__name__
         if "ignore_mismatched_sizes" in reason:
             reason = "the sizes in its config.json are not those of its weights"
-        raise CheckpointError(f"{folder} cannot be loaded: {reason}") from None
+        raise CheckpointError(f"{checkpoint.path} cannot be loaded: {reason}") from None
     if report["missing_keys"]:
-        raise CheckpointError(f"{folder} lacks the weights {', '.join(sorted(report['missing_keys'])[:5])}")
+        raise CheckpointError(f"{checkpoint.path} lacks the weights {', '.join(sorted(report['missing_keys'])[:5])}")
     model = TaggerModel(classifier, checkpoint.policy.proclitics)
     if model.proclitic is not None:
         _load_head(model.proclitic, checkpoint.path / PROCLITIC_FILE)

@@ -13,6 +13,7 @@ from kayan.corpus import Corpus
 from kayan.doctor import Finding, Fix, summary
 from kayan.document import Document, Span
 from kayan.terminal import visible
+from kayan.words import around
 
 # Characters shown on either side of a mention at most, and of the mention itself.
 AROUND, LONGEST = 90, 300
@@ -209,7 +210,7 @@ def _shown(span: Span, proposed: Fix | None) -> str:
         span, proposed = proposed.span, None
     fix = proposed.span if proposed else None
     start, end = (min(span.start, fix.start), max(span.end, fix.end)) if fix else (span.start, span.end)
-    first, last = around(text, start, min(end, start + LONGEST))
+    first, last = around(text, start, min(end, start + LONGEST), AROUND)
     edges = sorted({first, last, *(e for s in (span, fix) if s for e in (s.start, s.end) if first < e < last)})
     pieces = []
     for a, b in pairwise(edges):
@@ -218,17 +219,6 @@ def _shown(span: Span, proposed: Fix | None) -> str:
         pieces.append(f"<ins>{piece}</ins>" if inside else f"<mark>{piece}</mark>" if _within(span, a, b) else piece)
     before, after = ("…" if cut.strip() else "" for cut in (text[:first], text[last:]))
     return f'<p class="text" dir="rtl" lang="ar" style="text-align:start">{before}{"".join(pieces)}{after}</p>'
-
-
-def around(text: str, start: int, end: int) -> tuple[int, int]:
-    """Where the excerpt around the non-empty `[start, end)` begins and ends (code points): `AROUND` characters away at
-    most, between words, unless one word fills all of that."""
-    first, last = max(0, start - AROUND), min(len(text), end + AROUND)
-    if first and (space := re.compile(r"(?<=\s)\s*").search(text, first, start)):
-        first = space.end()
-    if last < len(text) and (whole := re.compile(r".*(?=\s)", re.DOTALL).match(text, end, last + 1)):
-        last = end + len(whole[0].rstrip())
-    return first, last
 
 
 def _within(span: Span, a: int, b: int) -> bool:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from kayan.document import Document
-from kayan.formats import SURROGATE, FormatError, decode
+from kayan.formats import SURROGATE, FormatError, decode, parse_json, reason
 
 KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".txt": "text"}
 PACKED = (".gz", ".zst")
@@ -242,8 +242,7 @@ class Reader:
             except Exception as error:
                 if not _is_broken(error):
                     raise
-                reason = error.message if isinstance(error, FormatError) else str(error)
-                yield Rejected(file.name, line + 1, f"the file cannot be read from here on: {reason}")
+                yield Rejected(file.name, line + 1, f"the file cannot be read from here on: {reason(error)}")
 
 
 _Records = Iterator[tuple[int, float, "Mapping[str, Any] | _Bad"]]
@@ -273,13 +272,9 @@ def _lines(stream: IO[bytes], file: File, columns: Columns, skip: int) -> Iterat
             yield number, _Bad(f"is longer than {MAX_RECORD} bytes", start)
             continue
         try:
-            values = json.loads(decode(raw, file.name, number).rstrip("\r\n"))
-        except json.JSONDecodeError as error:
-            yield number, _Bad(f"broken JSON at column {error.colno}: {error.msg}", start)
+            values = parse_json(decode(raw, file.name, number).rstrip("\r\n"), file.name, number)
         except FormatError as error:
             yield number, _Bad(error.message, start)
-        except (ValueError, RecursionError) as error:
-            yield number, _Bad(f"broken JSON: {error}", start)
         else:
             found = type(values).__name__
             yield number, values if isinstance(values, dict) else _Bad(f"expected an object, found {found}", start)

@@ -126,7 +126,7 @@ class TorchRuntime:
             device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
         try:
             self.device = torch.device(device)
-            model, _ = load(checkpoint.path)
+            model, _ = load(checkpoint)
             self.model = model.to(self.device, getattr(torch, dtype))
         except RuntimeError as error:
             raise ValueError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from None

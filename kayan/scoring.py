@@ -7,12 +7,11 @@ again, and `SpanScorer.add` hands back the matched pairs behind each number. Den
 from __future__ import annotations
 
 import re
-import warnings
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -195,7 +194,7 @@ class SpanScorer:
                 counts[gold.spans[i].label][column] += credit
         starts = {i: predicted.spans[j].start for i, j, _ in pairs["type"]}
         for i, span in zip(sides[0], spans[0], strict=True):
-            if span.start and not gold.text[span.start - 1].isspace() and has_particle(gold, span):
+            if has_particle(gold, span):
                 start = starts.get(i)
                 between = " " if start is None else gold.text[min(start, span.start) : max(start, span.start)]
                 in_word = not any(char.isspace() for char in between)
@@ -351,7 +350,9 @@ def conll_tags(words: Sequence[tuple[int, int]], spans: Iterable[Span]) -> list[
     ['B-LOC', 'B-PER', 'I-PER']
     """
     owners = _owners(words, list(spans))
-    return ["O" if s is None else f"{'I' if s == last else 'B'}-{s.label}" for last, s in pairwise([None, *owners])]
+    # One string a tag, not one a word.
+    tags = {s.label: (f"B-{s.label}", f"I-{s.label}") for s in owners if s is not None}
+    return ["O" if s is None else tags[s.label][s == last] for last, s in pairwise([None, *owners])]
 
 
 def unreachable(words: Sequence[tuple[int, int]], spans: Iterable[Span]) -> list[Span]:
@@ -388,10 +389,15 @@ def _seqeval_strict() -> type[Any]:
     try:
         import datasets
         import evaluate
-        from seqeval.metrics import classification_report
-        from seqeval.scheme import IOB2
+        from seqeval.metrics.sequence_labeling import get_entities
+        from seqeval.scheme import IOB2, Tokens
     except ImportError as error:
         raise ImportError("SeqevalStrict needs evaluate and seqeval: pip install kayan[eval]") from error
+
+    def entities(tags: list[str], strict: bool) -> set[tuple[str, int, int]]:
+        if strict:
+            return {(found.tag, found.start, found.end) for found in Tokens(tags, IOB2).entities}
+        return set(get_entities(tags))
 
     class SeqevalStrict(evaluate.Metric):
         """Token-level mention scores of IOB2 tags by seqeval, as a local `evaluate.Metric`: no network, no files.
@@ -435,30 +441,30 @@ def _seqeval_strict() -> type[Any]:
                     if not re.fullmatch(f"O|[{prefixes}](-.+)?", tag):
                         forms = ", ".join(f"{prefix}-X" for prefix in prefixes)
                         raise ValueError(f"sentence {number}: unknown tag {tag!r}; accepted are O, {forms}")
-            options: dict[str, Any] = {"mode": "strict", "scheme": IOB2} if strict else {}
-            pairs = [_dense(*pair) for pair in zip(references, predictions, strict=True)] or [(["O"], ["O"])]
-            sides = [list(side) for side in zip(*pairs, strict=True)]  # seqeval fails on no sentences
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # its macro averages over no types at all, which are not used
-                report = classification_report(*sides, output_dict=True, zero_division=0, **options)
-            figures = {}
-            for name, row in report.items():
-                scores = [*(float(row[figure]) for figure in ("precision", "recall", "f1-score")), int(row["support"])]
-                figures[name] = dict(zip(("precision", "recall", "f1", "number"), scores, strict=True))
-            micro, *_ = (figures.pop(f"{average} avg") for average in ("micro", "macro", "weighted"))
+            # Where both sides have O no mention begins, ends or is told apart, so each stretch between is read once.
+            stretches = Counter(
+                tuple(part)
+                for pair in zip(references, predictions, strict=True)
+                for outside, part in groupby(zip(*pair, strict=True), ("O", "O").__eq__)
+                if not outside
+            )
+            types: dict[str, Counts] = defaultdict(Counts)
+            for stretch, times in stretches.items():
+                ours, theirs = (entities(list(side), strict) for side in zip(*stretch, strict=True))
+                for column, side in enumerate((ours & theirs, theirs, ours)):
+                    for name, *_ in side:
+                        types[name] += Counts(*(times * (column == k) for k in range(3)))
+            total = sum(types.values(), Counts())
+            figures = {
+                name: {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1, "number": counts.gold}
+                for name, counts in [("overall", total), *sorted(types.items())]
+            }
             scheme = "IOB2" if strict else "conlleval"
             result = {"mode": self.config_name, "scheme": scheme, "average": "micro", "unit": "token span"}
-            return result | {f"overall_{name}": value for name, value in micro.items()} | {"per_type": figures}
+            result |= {f"overall_{name}": value for name, value in figures.pop("overall").items()}
+            return result | {"per_type": figures}
 
     return SeqevalStrict
-
-
-def _dense(gold: Sequence[str], found: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The tags with runs that are O on both sides cut to one: no mention begins, ends or is told apart there, and seqeval
-    takes its time for every tag."""
-    pairs = [None, *zip(gold, found, strict=True)]
-    kept = [pair for last, pair in pairwise(pairs) if pair is not None and not last == pair == ("O", "O")]
-    return [ours for ours, _ in kept], [theirs for _, theirs in kept]
 
 
 def _counts(row: np.ndarray, strategy: str) -> Counts:
@@ -476,16 +482,29 @@ def _equal(gold: Spans, predicted: Spans, key: Callable[[Span], Hashable]) -> li
 def _overlapping(gold: Spans, predicted: Spans, weigh: Callable[[np.ndarray], np.ndarray]) -> list[Match]:
     """The one-to-one matching of same-label spans with the largest sum of weights; credit is intersection over union.
 
-    weigh: from intersection over union, of shape (gold, predicted), to weights ≥ 0, 0 exactly where nothing is shared.
+    weigh: from `iou`, of shape (gold, predicted), to weights ≥ 0, 0 exactly where nothing is shared.
     """
     pairs = []
     for ours, theirs in _components(gold, predicted):
+        if len(ours) == len(theirs) == 1:
+            # Nearly all groups, at a tenth of the time that arrays of one take.
+            if credit := iou(gold[ours[0]], predicted[theirs[0]]):
+                pairs.append(Match(ours[0], theirs[0], credit))
+            continue
         g = np.array([(gold[i].start, gold[i].end) for i in ours])
         p = np.array([(predicted[j].start, predicted[j].end) for j in theirs])
         shared = np.maximum(np.minimum.outer(g[:, 1], p[:, 1]) - np.maximum.outer(g[:, 0], p[:, 0]), 0)
-        iou = shared / (np.add.outer(g[:, 1] - g[:, 0], p[:, 1] - p[:, 0]) - shared)
-        pairs += [Match(ours[a], theirs[b], float(iou[a, b])) for a, b in assign(weigh(iou)) if iou[a, b] > 0]
+        credits = shared / (np.add.outer(g[:, 1] - g[:, 0], p[:, 1] - p[:, 0]) - shared)
+        pairs += [
+            Match(ours[a], theirs[b], float(credits[a, b])) for a, b in assign(weigh(credits)) if credits[a, b] > 0
+        ]
     return sorted(pairs)
+
+
+def iou(a: Span, b: Span) -> float:
+    """Intersection over union of two spans, in characters (Jaccard's index)."""
+    shared = min(a.end, b.end) - max(a.start, b.start)
+    return max(0, shared) / (max(a.end, b.end) - min(a.start, b.start))
 
 
 def _components(gold: Spans, predicted: Spans) -> list[tuple[list[int], list[int]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Tagger:
         runtime: str = "auto",
         batch: int = 8192,
     ) -> Tagger:
-        """Load a checkpoint folder, a Hugging Face hub id, or (None) the embedded starter.
+        """Load a checkpoint folder, a Hugging Face hub id ("org/name", "org/name@revision"), or (None) the embedded starter.
 
         threshold: mentions that score less are left out; None takes the checkpoint's own, 0 keeps all.
         device: "auto", "cpu", "cuda", "cuda:1", "mps". dtype: "float32", or "bfloat16"/"float16", faster where the
@@ -77,6 +77,26 @@ class Tagger:
         checkpoint = inspect(resolve(path_or_hub_id))
         engine = open_runtime(checkpoint, runtime, device, dtype)
         return cls(checkpoint.encoder(), engine, checkpoint.policy, threshold, batch)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_hub_id: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        **options: Any,
+    ) -> Tagger:
+        """`load` with the usual arguments for the Hugging Face hub; `options` are those of `load`.
+
+        revision: a branch, a tag, or a commit, which pins the weights for good. token: for private repositories; the stored
+        one if not given. cache_dir: where the hub's files lie; its own folder if not given. local_files_only: no network.
+        Raises as `load` does, and `ValueError` for a revision of a folder.
+        """
+        hub = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        return cls.load(resolve(path_or_hub_id, revision=revision, **hub), **options)
 
     @overload
     def __call__(self, articles: str | Document) -> Document: ...  # type: ignore[overload-overlap]  # str is a Sequence

@@ -6,7 +6,6 @@ No text of an article gets into either, nor the message of an exception, which m
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import time
@@ -30,6 +29,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import kayan
+from kayan.terminal import to_json
 
 if TYPE_CHECKING:
     from kayan.batching import Batch, Batcher
@@ -69,7 +69,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1]:
             entry |= _placed(record.exc_info[1])
-        return json.dumps(entry, ensure_ascii=False)
+        return to_json(entry)
 
 
 def _placed(error: BaseException) -> dict[str, Any]:

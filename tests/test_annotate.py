@@ -311,8 +311,12 @@ def test_the_context_is_cut_at_whole_words() -> None:
     left, middle, right = change.around
     assert (middle, change.label) == ("فاس", "LOC")
     assert set(left.split()) == {"…كلمات", "كلمات"}
-    assert set(right.split()) == {"أخرى", "…"}
+    assert set(right.split()) == {"أخرى", "أخرى…"}
     assert "\n" not in right
+    # A word without end is cut, and blank lines around the article are not told as text that is left out.
+    document = Document("\n" * 60 + "ك" * 60 + "فاس" + "\n" * 60, [Span(120, 123, "LOC")], "c")
+    [change] = review([document], [document.with_spans([])]).changes
+    assert change.around == ("…" + "ك" * 50, "فاس", "")
 
 
 def test_review_in_the_terminal_and_as_json(tmp_path: Path, checkpoint: Path) -> None:

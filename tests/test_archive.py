@@ -154,7 +154,10 @@ def test_bad_records_are_listed_and_the_rest_is_tagged(tmp_path: Path) -> None:
         (b'["text"]', "expected an object, found list"),
         (b'{"text": "\xd9"}', "is not UTF-8 at byte 10"),
         (b'{"text": "\\ud83d"}', "has half a character, '\\ud83d'"),
-        (b'{"text": ' + b"[" * 100_000, "broken JSON"),
+        (b'{"text": ' + b"[" * 100_000, "JSON nested deeper than 100 levels"),
+        (b'{"text": "a", "meta": ' + b"[" * 150 + b"]" * 150 + b"}", "JSON nested deeper than 100 levels"),
+        (b'{"text": "a", "id": ' + b"9" * 5000 + b"}", "a number in the JSON is too long"),
+        (b'{"text": "a", "text": "b"}', "JSON with the key 'text' twice in one object"),
         (b'{"text": "' + b"a" * 17 * 2**20 + b'"}', "is longer than 16777216 bytes"),
     ],
 )

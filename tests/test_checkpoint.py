@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from kayan import CheckpointError
+from kayan import CheckpointError, Tagger
+from kayan import checkpoint as checkpoints
 from kayan.checkpoint import PROCLITIC_FILE, STARTER, inspect, position_limit, recalibrate, resolve
 
 
@@ -33,6 +34,14 @@ def refused(folder: Path, message: str) -> None:
 
 def test_an_intact_checkpoint_passes(copy: Path) -> None:
     assert inspect(copy).policy.schema.types[0] == "PER"
+
+
+def test_its_tokenizer_is_read_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    tokenizer = checkpoints._tokenizer
+    monkeypatch.setattr(checkpoints, "_tokenizer", lambda file: read.append(file) or tokenizer(file))
+    assert Tagger.load(copy)("").spans == ()
+    assert read == [copy / "tokenizer.json"]
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "kayan.json", "model.safetensors", PROCLITIC_FILE])

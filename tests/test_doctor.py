@@ -4,14 +4,14 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kayan import Document, Schema, Span
 from kayan.corpus import Corpus, load, near_duplicates
 from kayan.doctor import Finding, Fix, check, examine, mended, named, particle_cuts, shift
 from kayan.formats import jsonl
-from kayan.page import AROUND, LONGEST, around, findings_page
+from kayan.page import AROUND, LONGEST, findings_page
 from kayan.schema import Declaration
 from kayan.text import normalise
 from tests.conftest import TYPES, marked
@@ -433,21 +433,3 @@ def test_the_page_says_that_text_is_left_out_only_where_some_is() -> None:
     shown = excerpt(marked(f"قال [ORG {LONG * 9}] أمس"))
     assert LONGEST < len(shown) <= len("قال …") + LONGEST + AROUND
     assert f"قال {LONG * 9}".startswith(f"{shown.removesuffix('…')} ")
-
-
-words_and_spaces = st.lists(
-    st.sampled_from(["زار", "فاس،", "«الأهرام»", " ", " ", " ", "\n", "\u200f", "ك" * 60]), max_size=60
-).map("".join)
-
-
-@given(words_and_spaces, words_and_spaces.filter(bool), words_and_spaces)
-@example("ك" * AROUND + " ", " ", " " + "ك" * AROUND)
-def test_an_excerpt_cuts_no_word_but_one_longer_than_itself(before: str, name: str, after: str) -> None:
-    text, start, end = before + name + after, len(before), len(before + name)
-    first, last = around(text, start, end)
-    assert max(0, start - AROUND) <= first <= start < end <= last <= end + AROUND
-    assert not re.search(r"\S", text[first - 1 : first]) or not re.search(r"\s", text[first:start])
-    assert not re.search(r"\S", text[last : last + 1]) or not re.search(r"\s", text[end:last])
-    # What could be shown besides is the rest of one word.
-    assert len(text[max(0, start - AROUND) : first].split()) <= 1
-    assert len(text[last : end + AROUND].split()) <= 1

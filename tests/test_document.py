@@ -37,6 +37,14 @@ def test_a_span_outside_the_text_names_the_document() -> None:
         Document("سلام", [Span(0, 9, "PER")], "n7")
 
 
+def test_an_error_says_what_is_wrong_without_the_document_too() -> None:
+    with pytest.raises(DocumentError) as raised:
+        Document("سلام", [Span(0, 9, "PER")], "document 'n7'")
+    for error in (raised.value, pickle.loads(pickle.dumps(raised.value))):
+        assert error.message == "span [0, 9) PER is outside the text, which has 4 characters"
+        assert str(error) == f"document \"document 'n7'\": {error.message}"
+
+
 def test_a_free_span_has_no_text() -> None:
     with pytest.raises(DocumentError, match="belongs to no document"):
         _ = Span(0, 2, "PER").text

@@ -376,9 +376,10 @@ def test_readers_of_json_with_other_values(name: str, article: Document, data: s
         ("[" * 150 + "]" * 150, r"x:7: JSON nested deeper than 100 levels"),
         ('{"start": ' + "9" * 5000 + "}", r"x:7: a number in the JSON is too long"),
         ('{"a": ', r"x:7: broken JSON at column 7"),
+        ('[{"meta": {"a": 1, "b": {"c": 1}, "a": 2}}]', r"x:7: JSON with the key 'a' twice in one object"),
     ],
 )
-def test_json_without_end(written: str, message: str) -> None:
+def test_json_that_no_article_needs(written: str, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         parse_json(written, "x", 7)
     assert parse_json("[" * 90 + "]" * 90, "x", 7)

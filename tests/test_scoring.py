@@ -471,19 +471,36 @@ def test_strict_scores_equal_seqeval(metric: type[Any], seed: int) -> None:
     )
 
 
-TAG_PAIRS = st.lists(
-    st.tuples(*[st.sampled_from(["O"] * 4 + ["B-PER", "I-PER", "B-LOC", "I-LOC", "E-LOC"])] * 2), min_size=1
+def tag_pairs(tags: list[str]) -> st.SearchStrategy[list[tuple[str, str]]]:
+    return st.lists(st.tuples(*[st.sampled_from(["O"] * 4 + tags)] * 2), min_size=1)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.sampled_from(
+        [("strict", ["B-PER", "I-PER", "B-LOC", "I-LOC"]), ("default", ["B-PER", "I-PER", "I-LOC", "E-LOC"])]
+    ),
+    st.data(),
 )
+def test_stretches_between_mentions_read_once_are_those_of_seqeval(
+    metric: type[Any], case: tuple[str, list[str]], data: st.DataObject
+) -> None:
+    from seqeval.metrics import classification_report
+    from seqeval.scheme import IOB2
 
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(TAG_PAIRS, min_size=1, max_size=4))
-def test_runs_outside_mentions_weigh_nothing(metric: type[Any], sentences: list[list[tuple[str, str]]]) -> None:
-    from seqeval.metrics import f1_score
-
+    mode, tags = case
+    sentences = data.draw(st.lists(tag_pairs(tags), min_size=1, max_size=4)) * 2
     references, predictions = ([[pair[side] for pair in pairs] for pairs in sentences] for side in (0, 1))
-    scores = metric("default").compute(predictions=predictions, references=references)
-    assert scores["overall_f1"] == pytest.approx(f1_score(references, predictions, zero_division=0))
+    scores = metric(mode).compute(predictions=predictions, references=references)
+    options = {"mode": "strict", "scheme": IOB2} if mode == "strict" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = classification_report(references, predictions, output_dict=True, zero_division=0, **options)
+    rows = {"micro avg": {name: scores[f"overall_{name}"] for name in ("precision", "recall", "f1", "number")}}
+    for name, row in {**rows, **scores["per_type"]}.items():
+        theirs = [expected[name][figure] for figure in ("precision", "recall", "f1-score", "support")]
+        assert [row[figure] for figure in ("precision", "recall", "f1", "number")] == pytest.approx(theirs)
+    assert scores["per_type"].keys() == expected.keys() - {"micro avg", "macro avg", "weighted avg"}
 
 
 def spans_of(tags: list[str]) -> list[Span]:

@@ -1,16 +1,8 @@
 """The web service, with a quick tagger that knows six names instead of a model."""
 
-import contextlib
 import json
-import logging
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,103 +13,17 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
-from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kayan import wire
-from kayan.checkpoint import Policy
-from kayan.cli import main
-from kayan.document import Document, Span
-from kayan.schema import Schema
-from kayan.server import Connection, Settings, create_app, run
-from kayan.telemetry import JsonFormatter
+from kayan.document import Document
+from kayan.server import Settings, create_app
 from kayan.words import words
+from tests.serving import POLICY, TEXT, Quick, client, client_of, found, metric, quick, refusal, soon, tag
 
-NAMES = {
-    "كريم الوزاني": "PER",
-    "منظمة الصحة العالمية": "ORG",
-    "فاس": "LOC",
-    "طنجة": "LOC",
-    "مراكش": "LOC",
-    "لأمم المتحدة": "ORG",
-}
-SCORES = {"PER": 0.9, "ORG": 0.7, "LOC": 0.4}
-POLICY = Policy(Schema(("PER", "ORG", "LOC", "EVENT", "DATE", "MISC")), threshold=0.5)
-TEXT = "زار كريم الوزاني مدينة طنجة."
-_NAME = re.compile("|".join(NAMES))
-
-
-class Quick:
-    """A tagger that finds `NAMES`; it waits at `gate`, and fails where «سم» stands in a text."""
-
-    def __init__(self) -> None:
-        self.gate, self.begun, self.batches = threading.Event(), threading.Event(), list[list[str]]()
-        self.gate.set()
-
-    def __call__(self, documents: list[Document]) -> list[Document]:
-        self.batches.append([document.text for document in documents])
-        self.begun.set()
-        assert self.gate.wait(20)
-        for document in documents:
-            if "سم" in document.text:
-                raise ValueError(f"cannot read {document.text}")
-        return [document.with_spans(found(document.text)) for document in documents]
-
-
-def found(text: str) -> list[Span]:
-    return [Span(m.start(), m.end(), NAMES[m[0]], SCORES[NAMES[m[0]]]) for m in _NAME.finditer(text)]
-
-
-@pytest.fixture
-def quick() -> Quick:
-    return Quick()
-
-
-@pytest.fixture
-def client_of(quick: Quick) -> Iterator[Callable[..., TestClient]]:
-    """Makes clients of services with other settings; all are closed at the end."""
-    made: list[TestClient] = []
-
-    def make(**settings: Any) -> TestClient:
-        app = create_app(POLICY, lambda: quick, Settings(**{"batch_wait_ms": 0, **settings}), "quick")
-        made.append(TestClient(app).__enter__())
-        soon(lambda: app.state.batcher.ready)
-        return made[-1]
-
-    yield make
-    quick.gate.set()
-    for client in made:
-        client.__exit__(None, None, None)
-
-
-@pytest.fixture
-def client(client_of: Callable[..., TestClient]) -> TestClient:
-    return client_of()
-
-
-def soon(true: Callable[[], Any], seconds: float = 20) -> None:
-    """Waits until it is true; fails when it does not come."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.01)
-
-
-def tag(client: TestClient, text: str | bytes, **query: Any) -> Any:
-    return client.post("/v1/tag", content=text, headers={"content-type": "text/plain"}, params=query)
-
-
-def refusal(response: Any, status: int, code: str) -> str:
-    assert (response.status_code, response.json()["error"]["code"]) == (status, code), response.text
-    return str(response.json()["error"]["message"])
-
-
-def metric(client: TestClient, line: str) -> float:
-    shown = client.get("/metrics").text
-    [value] = re.findall(f"^{re.escape(line)} (.*)$", shown, re.MULTILINE)
-    return float(value)
+__all__ = ["client", "client_of", "quick"]  # the fixtures
 
 
 def test_text_and_json_get_the_same_answer(client: TestClient) -> None:
@@ -325,101 +231,6 @@ def test_the_model_and_its_limits(client: TestClient) -> None:
     }
 
 
-def test_logs_and_metrics_hold_no_text(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    tag(client, TEXT, id="طنجة")
-    tag(client, "سم كريم الوزاني")
-    client.post("/v1/tag", json={"text": TEXT, "كريم": 1})
-    client.post("/v1/batch", json={"articles": [{"text": "سم طنجة"}]})
-    client.get("/طنجة?q=كريم", headers={"x-request-id": "abc-1"})
-    client.get("/healthz", headers={"x-request-id": "كريم".encode()})
-    lines = [JsonFormatter().format(record) for record in caplog.records if record.name.startswith("kayan")]
-    told = "\n".join([*lines, client.get("/metrics").text])
-    for secret in ("كريم", "طنجة", "سم", "%D9", "\\u06", "cannot read"):
-        assert secret not in told
-    records = [json.loads(line) for line in lines]
-    first = records[0]
-    assert {"time", "id", "seconds"} < first.keys()
-    assert {key: value for key, value in first.items() if key not in ("time", "id", "seconds")} == {
-        "level": "info",
-        "event": "request",
-        "method": "POST",
-        "route": "/v1/tag",
-        "code": 200,
-        "articles": 1,
-        "characters": len(TEXT),
-    }
-    [failure, _] = [record for record in records if record["event"] == "tagging failed"]
-    assert failure["error"] == "ValueError"
-    assert "test_server.py" in failure["at"][-1]
-    assert [(r["route"], r["code"], r["id"]) for r in records if r.get("code") == 404] == [("other", 404, "abc-1")]
-
-
-def test_exceptions_tell_nobody_but_the_log_where(
-    client: TestClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: Any) -> None:
-        raise RuntimeError("كريم")
-
-    monkeypatch.setattr(wire, "decoded", broken)
-    response = tag(client, TEXT)
-    assert response.headers["x-request-id"] in refusal(response, 500, "internal")
-    [line] = [JsonFormatter().format(record) for record in caplog.records if record.levelno == logging.ERROR]
-    assert json.loads(line)["error"] == "RuntimeError"
-    assert "كريم" not in line + response.text
-
-
-def test_the_log_cuts_what_libraries_quote() -> None:
-    try:
-        raise ValueError("كريم")
-    except ValueError:
-        trouble: Any = sys.exc_info()
-    message = "Task exception was never retrieved\nfuture: <Task exception=ValueError('كريم')>"
-    record = logging.LogRecord("asyncio", logging.ERROR, "x.py", 1, message, None, trouble)
-    entry = json.loads(JsonFormatter().format(record))
-    assert (entry["event"], entry["error"]) == ("Task exception was never retrieved", "ValueError")
-    assert "كريم" not in json.dumps(entry, ensure_ascii=False)
-
-
-def test_metrics_count_requests_by_code(client: TestClient) -> None:
-    tag(client, TEXT)
-    tag(client, TEXT, threshold=0)
-    tag(client, b"\xff")
-    client.get("/a")
-    client.get("/b")
-    client.request("BREW", "/v1/tag")
-    assert metric(client, 'kayan_requests_total{code="200",method="POST",route="/v1/tag"}') == 2
-    assert metric(client, 'kayan_requests_total{code="400",method="POST",route="/v1/tag"}') == 1
-    assert metric(client, 'kayan_requests_total{code="404",method="GET",route="other"}') == 2
-    assert metric(client, 'kayan_requests_total{code="405",method="OTHER",route="/v1/tag"}') == 1
-    assert metric(client, 'kayan_request_seconds_count{route="/v1/tag"}') == 4
-    assert metric(client, "kayan_articles_total") == 2
-    assert metric(client, "kayan_characters_total") == 2 * len(TEXT)
-    assert metric(client, 'kayan_mentions_total{label="PER"}') == 2
-    assert metric(client, 'kayan_mentions_total{label="LOC"}') == 1
-    assert metric(client, "kayan_queue_seconds_count") == 2
-
-
-def test_every_answer_has_its_headers(client: TestClient) -> None:
-    for response in (client.get("/"), tag(client, TEXT), client.get("/nowhere"), client.get("/metrics")):
-        assert "default-src 'none'" in response.headers["content-security-policy"]
-        assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
-        assert response.headers["x-content-type-options"] == "nosniff"
-        assert response.headers["referrer-policy"] == "no-referrer"
-        assert response.headers["cache-control"] == "no-store"
-        assert "access-control-allow-origin" not in response.headers
-    policy = client.get("/").headers["content-security-policy"]
-    assert "unsafe" not in policy
-    assert "http" not in policy
-
-
-def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
-    html = client.get("/").text.replace("xmlns='http://www.w3.org/2000/svg'", "")
-    assert not re.search(r"""(?:src|href)=["'](?!data:|#)|@import|url\((?!["']?data:)|//[a-z]+\.[a-z]""", html)
-    assert "innerHTML" not in html
-    assert "/* script */" not in html
-
-
 def test_the_schema_has_examples(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
     assert set(schema["paths"]) == {"/v1/tag", "/v1/batch", "/v1/model", "/healthz", "/readyz", "/metrics"}
@@ -455,201 +266,11 @@ def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
         Settings(**wrong)
 
 
-@pytest.fixture
-def server(quick: Quick) -> Iterator[Callable[..., str]]:
-    """Starts services behind real sockets and gives their host and port."""
-    ended: list[tuple[Any, threading.Thread]] = []
-
-    def start(**settings: Any) -> tuple[str, int]:
-        chosen = Settings(port=0, **{"batch_wait_ms": 0, **settings})
-        app = create_app(POLICY, lambda: quick, chosen)
-        thread = threading.Thread(target=run, args=(app, chosen), daemon=True)
-        thread.start()
-        soon(lambda: app.state.batcher.ready and hasattr(app.state, "url"))
-        ended.append((app, thread))
-        host, port = app.state.url.removeprefix("http://").split(":")
-        return host, int(port)
-
-    yield start  # type: ignore[misc]
-    quick.gate.set()
-    for app, thread in ended:
-        app.state.stop()
-        thread.join(20)
-        assert not thread.is_alive()
-
-
-def asked(address: tuple[str, int], text: str = TEXT) -> bytes:
-    """The answer to one request over a socket of its own."""
-    with sent(address, text) as connection:
-        return received(connection)
-
-
-def sent(address: tuple[str, int], text: str = TEXT, whole: bool = True) -> socket.socket:
-    connection = socket.create_connection(address, 20)
-    body = text.encode()
-    head = "POST /v1/tag HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nConnection: close\r\n"
-    connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + (body if whole else body[:3]))
-    return connection
-
-
-def received(connection: socket.socket) -> bytes:
-    parts = []
-    while part := connection.recv(65536):
-        parts.append(part)
-    return b"".join(parts)
-
-
-def test_slow_clients_are_let_go_and_hurt_nobody(
-    server: Callable[..., tuple[str, int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wire, "PATIENCE", 1.0)
-    address = server()
-    silent = socket.create_connection(address, 20)
-    half_head = socket.create_connection(address, 20)
-    half_head.sendall(b"POST /v1/tag HTTP/1.1\r\nHost:")
-    half_body = sent(address, whole=False)
-    assert asked(address).startswith(b"HTTP/1.1 200")
-    assert received(half_body).startswith(b"HTTP/1.1 408")
-    for connection in (silent, half_head):
-        with contextlib.suppress(ConnectionResetError):
-            assert received(connection) == b""
-    assert asked(address).startswith(b"HTTP/1.1 200")
-
-
-def test_an_answer_that_nobody_reads_is_given_up(
-    server: Callable[..., tuple[str, int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lost, lose = threading.Event(), Connection.connection_lost
-
-    def losing(self: Connection, error: Exception | None) -> None:
-        lose(self, error)
-        lost.set()
-
-    monkeypatch.setattr(wire, "PATIENCE", 1.0)
-    monkeypatch.setattr(Connection, "connection_lost", losing)
-    address = server(threshold=0, max_characters=1_000_000)
-    with sent(
-        address, "طنجة " * 100_000
-    ) as connection:  # some 9 MB are answered, more than a system holds for a client
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        assert connection.recv(12) == b"HTTP/1.1 200"
-        assert not lost.is_set()
-        assert lost.wait(10)
-
-
-def test_what_nobody_waits_for_any_more_is_not_tagged(
-    server: Callable[..., tuple[str, int]], quick: Quick, caplog: pytest.LogCaptureFixture
-) -> None:
-    address = server()
-    quick.gate.clear()
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(asked, address, "أول")
-        assert quick.begun.wait(20)
-        sent(address, "راحل").close()
-        time.sleep(0.3)
-        quick.gate.set()
-        assert first.result().startswith(b"HTTP/1.1 200")
-    assert asked(address, "ثالث").startswith(b"HTTP/1.1 200")
-    assert [text for batch in quick.batches for text in batch] == ["أول", "ثالث"]
-    assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == []
-
-
-def test_a_body_that_is_too_large_gets_its_answer_before_it_is_sent(server: Callable[..., tuple[str, int]]) -> None:
-    address = server(max_bytes=100)
-    with socket.create_connection(address, 20) as connection:
-        connection.sendall(
-            b"POST /v1/tag HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 99999999\r\n\r\n"
-        )
-        assert connection.recv(12) == b"HTTP/1.1 413"
-
-
-SLOW = """
-import sys, time
-from kayan.server import Connection, Settings, create_app, run
-from tests.test_server import POLICY, Quick
-
-def load():
-    quick = Quick()
-    def slow(documents):
-        print("begun", flush=True)
-        time.sleep(1)
-        return quick(documents)
-    return slow
-
-settings = Settings(port=0, batch_wait_ms=0)
-run(create_app(POLICY, load, settings), settings)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_service_once_requests_are_answered(number: signal.Signals) -> None:
-    root = Path(__file__).parent.parent
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout
-    assert process.stderr
-    url = json.loads(process.stderr.readline())["url"]
-    address = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
-    with ThreadPoolExecutor(1) as pool:
-
-        def patient() -> bytes:
-            while (answer := asked(address)).startswith(b"HTTP/1.1 503"):
-                time.sleep(0.05)
-            return answer
-
-        answer = pool.submit(patient)
-        assert process.stdout.readline() == "begun\n"
-        idle = socket.create_connection(address, 20)
-        process.send_signal(number)
-        assert answer.result(20).startswith(b"HTTP/1.1 200"), "what was under way is answered"
-        assert process.wait(20) == 0
-        idle.close()
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(address, 20)
-    for line in process.stderr.read().splitlines():
-        assert json.loads(line)["level"] == "info", line
-
-
-def test_a_checkpoint_or_address_that_cannot_be_had_is_one_line(tmp_path: Path, checkpoint: Path) -> None:
-    for options, message in (
-        (["--model", str(tmp_path / "none")], "is no checkpoint folder"),
-        (["--timeout", "0"], "timeout must be a number of seconds over 0"),
-        (["--model", str(checkpoint), "--host", "256.0.0.1"], "256.0.0.1:8000 cannot be listened on"),
-        (["--model", str(checkpoint), "--port", "0", "--device", "quantum"], "device 'quantum' cannot be used"),
-    ):
-        result = CliRunner().invoke(main, ["serve", *options])
-        assert result.exit_code == 2, result.output
-        [line] = [line for line in result.output.splitlines() if not line.startswith("{")]
-        assert line.startswith("error: ")
-        assert message in line
-
-
-def test_the_command_serves_a_checkpoint(checkpoint: Path) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "from kayan.cli import main; main()",
-        "serve",
-        "--model",
-        str(checkpoint),
-        "--port",
-        "0",
-    ]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent, env={**os.environ, "LC_ALL": "C"}
-    )
-    assert process.stderr
-    try:
-        url = json.loads(process.stderr.readline())["url"]
-        address = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
-        soon(lambda: asked(address).startswith(b"HTTP/1.1 200"), 60)
-        answer = asked(address)
-    finally:
-        process.terminate()
-        assert process.wait(60) == 0
-    spans = json.loads(answer.partition(b"\r\n\r\n")[2])["spans"]
-    assert all(TEXT[span["start"] : span["end"]] == span["text"] for span in spans)
+def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
+    html = client.get("/").text.replace("xmlns='http://www.w3.org/2000/svg'", "")
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)|@import|url\((?!["']?data:)|//[a-z]+\.[a-z]""", html)
+    assert "innerHTML" not in html
+    assert "/* script */" not in html
 
 
 def test_the_page_says_the_same_in_both_languages() -> None:

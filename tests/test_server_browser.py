@@ -21,8 +21,8 @@ from selenium.webdriver.common.keys import Keys
 from kayan.document import Document, Span
 from kayan.formats import jsonl
 from kayan.server import Settings, create_app, run
+from tests.serving import POLICY, Quick, soon
 from tests.test_browser import browser, visible
-from tests.test_server import POLICY, Quick, soon
 
 __all__ = ["browser"]  # the fixture
 

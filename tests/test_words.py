@@ -1,10 +1,11 @@
+import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kayan.words import has_particle, particle_candidates, particle_count, particle_end, sentences, words
+from kayan.words import around, has_particle, particle_candidates, particle_count, particle_end, sentences, words
 from tests.conftest import marked
 
 
@@ -116,3 +117,22 @@ def test_an_offset_that_no_particles_explain() -> None:
 def test_has_particle(text: str, expected: bool) -> None:
     document = marked(text)
     assert has_particle(document, document.spans[0]) is expected
+
+
+MOST = 90
+words_and_spaces = st.lists(
+    st.sampled_from(["زار", "فاس،", "«الأهرام»", " ", " ", " ", "\n", "\u200f", "ك" * 60]), max_size=60
+).map("".join)
+
+
+@given(words_and_spaces, words_and_spaces.filter(bool), words_and_spaces)
+@example("ك" * MOST + " ", " ", " " + "ك" * MOST)
+def test_an_excerpt_cuts_no_word_but_one_longer_than_itself(before: str, name: str, after: str) -> None:
+    text, start, end = before + name + after, len(before), len(before + name)
+    first, last = around(text, start, end, MOST)
+    assert max(0, start - MOST) <= first <= start < end <= last <= end + MOST
+    assert not re.search(r"\S", text[first - 1 : first]) or not re.search(r"\s", text[first:start])
+    assert not re.search(r"\S", text[last : last + 1]) or not re.search(r"\s", text[end:last])
+    # What could be shown besides is the rest of one word.
+    assert len(text[max(0, start - MOST) : first].split()) <= 1
+    assert len(text[last : end + MOST].split()) <= 1

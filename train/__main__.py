@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-
 import click
 
+from kayan.terminal import echo, reporting
+from train import Program
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.argument("overrides", nargs=-1)
 @click.option("--resume", is_flag=True, help="Go on from the last saved state of the run folder.")
@@ -22,29 +22,19 @@ def main(config: str, overrides: tuple[str, ...], resume: bool) -> None:
     """
     from train import config as configuration
 
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
-    for noisy in ("httpx", "datasets", "filelock", "fsspec"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        settings = configuration.read(config, overrides)
-        from train.finetune import RunError, finetune
-    except (ValueError, ImportError) as error:
-        _fail(error)
-    try:
+    settings = configuration.read(config, overrides)
+    from train.finetune import RunError, finetune
+
+    with reporting(RunError):
         best = finetune(settings, resume)
-    except (ValueError, ImportError, RunError, OSError) as error:
-        _fail(error)
     if not best:
         return
-    click.echo(f"span F1 {best['eval_span_f1']:.4f} on validation at epoch {best['epoch']:.4g}")
-    click.echo(f"checkpoint: {settings.output}/best   figures: {settings.output}/metrics.json")
+    echo(f"span F1 {best['eval_span_f1']:.4f} on validation at epoch {best['epoch']:.4g}")
+    echo(f"checkpoint: {settings.output}/best   figures: {settings.output}/metrics.json")
     if settings.debug.overfit and best["eval_span_f1"] < 0.99:
-        _fail("one batch was not learnt by heart (span F1 below 0.99): look at labels, learning rate and loss")
-
-
-def _fail(error: object) -> None:
-    click.echo(f"error: {error}", err=True)
-    raise SystemExit(2)
+        raise ValueError(
+            "one batch was not learnt by heart (span F1 below 0.99): look at labels, learning rate and loss"
+        )
 
 
 if __name__ == "__main__":

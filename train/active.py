@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -19,7 +17,9 @@ from kayan.corpus import Corpus, light, load, read_description
 from kayan.document import Document
 from kayan.formats import FormatError, read_text, replacing, write_json
 from kayan.tagger import Tagger
+from kayan.terminal import echo
 from kayan.words import words
+from train import Programs
 from train import config as configuration
 from train.config import Config
 from train.curve import score, with_articles
@@ -195,7 +195,7 @@ def _f1(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {"f1": figures["micro"]["f1"], "types": types}
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Programs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.argument("pool", type=click.Path())
 @click.argument("held_out", type=click.Path())
@@ -224,19 +224,14 @@ def main(
     \b
     python -m train.active configs/finetune-yours.yaml pool.jsonl held-out.jsonl --steps 10,20,40
     """
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
-    try:
-        settings = configuration.read(config, overrides)
-        numbers, starts = ([int(item) for item in text.split(",")] for text in (steps, seeds))
-        result = active(
-            settings, pool, held_out, numbers, starts, orders.split(","), Path(out), corpus=corpus, diversity=diversity
-        )
-        plot(result, Path(out) / "active.svg")
-    except (ValueError, ImportError, RuntimeError, OSError, subprocess.CalledProcessError) as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
+    settings = configuration.read(config, overrides)
+    numbers, starts = ([int(item) for item in text.split(",")] for text in (steps, seeds))
+    result = active(
+        settings, pool, held_out, numbers, starts, orders.split(","), Path(out), corpus=corpus, diversity=diversity
+    )
+    plot(result, Path(out) / "active.svg")
     for point in result["points"]:
-        click.echo(
+        echo(
             f"{point['order'] or 'backbone':<12}{point['articles']:6d} articles {point['words']:8.0f} words  "
             f"F1 {point['f1']:.3f}  ({point['least']:.3f}–{point['most']:.3f})"
         )

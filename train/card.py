@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
 
 import kayan
 from kayan.checkpoint import inspect
@@ -16,10 +19,7 @@ from train.config import Config
 
 _TEMPLATE = """\
 ---
-language: ar
-library_name: kayan
-pipeline_tag: token-classification
-tags: [named-entity-recognition, arabic, news]
+{front}
 ---
 # {name}
 
@@ -65,6 +65,49 @@ it marks before anything is decided about a person.
 """
 
 
+_SLUG = re.compile("[^a-z0-9]+")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+def front_matter(
+    name: str,
+    results: Sequence[tuple[str, str, Mapping[str, float]]],
+    datasets: Iterable[str] = (),
+    backbone: str | None = None,
+    license: str | None = None,
+    tags: Sequence[str] = (),
+) -> str:
+    """The card's metadata as the hub reads them, YAML. results: of each text its name, its split, and its `f1`, `precision`
+    and `recall`, of exact character spans. Of data sets and backbone only ids of the hub, ORG/NAME, are stated."""
+    known = sorted({one for one in datasets if _HUB_ID.fullmatch(one)})
+    return ModelCardData(
+        language="ar",
+        license=license,
+        library_name="kayan",
+        pipeline_tag="token-classification",
+        tags=["named-entity-recognition", "arabic", "news", *tags],
+        base_model=backbone if backbone and _HUB_ID.fullmatch(backbone) and not Path(backbone).exists() else None,
+        datasets=known or None,
+        metrics=["f1", "precision", "recall"],
+        model_name=name,
+        eval_results=[
+            EvalResult(
+                task_type="token-classification",
+                task_name="Named entity recognition",
+                # An id is wanted where there may be none.
+                dataset_type=text if _HUB_ID.fullmatch(text) else _SLUG.sub("-", text.lower()).strip("-") or "own",
+                dataset_name=text,
+                dataset_split=split,
+                metric_type=metric,
+                metric_name=f"{metric.capitalize()} of exact character spans",
+                metric_value=round(float(value), 3),
+            )
+            for text, split, figures in results
+            for metric, value in figures.items()
+        ],
+    ).to_yaml()
+
+
 def write_card(folder: Path, config: Config, parts: Mapping[str, Sequence[Corpus]], best: Mapping[str, Any]) -> None:
     """Write `README.md` into the checkpoint folder from what the run knows."""
     figures = {name.removeprefix("eval_f1_"): value for name, value in best.items() if name.startswith("eval_f1_")}
@@ -76,7 +119,15 @@ def write_card(folder: Path, config: Config, parts: Mapping[str, Sequence[Corpus
         for corpus in corpora
     ]
     training = config.training.model_dump()
+    judged = ", ".join(corpus.name for corpus in parts["validation"])
+    micro = {"f1": best["eval_span_f1"], "precision": best["eval_span_precision"], "recall": best["eval_span_recall"]}
     text = _TEMPLATE.format(
+        front=front_matter(
+            Path(config.output).name,
+            [(judged, "validation", micro)],
+            [corpus.name for corpus in parts["train"]],
+            config.model.backbone,
+        ),
         name=Path(config.output).name,
         types=", ".join(config.types),
         backbone=config.model.backbone if config.model.backbone == "starter" else Path(config.model.backbone).name,
@@ -101,11 +152,7 @@ def write_card(folder: Path, config: Config, parts: Mapping[str, Sequence[Corpus
 
 _STARTER = """\
 ---
-language: ar
-license: apache-2.0
-library_name: kayan
-pipeline_tag: token-classification
-tags: [named-entity-recognition, arabic, news, morocco]
+{front}
 ---
 # kayan starter
 The checkpoint inside the package `kayan`: {types} in Arabic news, above all the Moroccan press, with attached particles
@@ -214,6 +261,19 @@ def starter_card(
     words = sum(file["words"] for file in read)
     texts = ", ".join(f"`{Path(file['path']).name.split('.')[0]}` ({file['words'] / 1e6:.1f})" for file in read)
     return _STARTER.format(
+        front=front_matter(
+            "kayan starter",
+            [
+                (
+                    title,
+                    "test",
+                    {key: result["character_span_strict"]["micro"][key] for key in ("f1", "precision", "recall")},
+                )
+                for title, result in shipped.items()
+            ],
+            license="apache-2.0",
+            tags=["morocco"],
+        ),
         types=", ".join(types),
         parameters=checkpoint.parameters / 1e6,
         layers=config["num_hidden_layers"],

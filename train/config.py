@@ -88,6 +88,9 @@ class Data(Section):
     root: str = "."
     train: Annotated[list[CorpusFile], Field(min_length=1)]
     validation: Annotated[list[CorpusFile], Field(min_length=1)]
+    # Folder that keeps encoded training windows for other runs on the same articles, which find them by all that they were
+    # made from; it may be deleted at any time. None: the run's own folder, until the run is done.
+    cache: str | None = None
     # PER, LOC or ORG → text files with one name a line: `training.swap` puts them in too.
     names: dict[Literal["PER", "LOC", "ORG"], list[str]] = {}
 

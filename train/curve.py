@@ -18,6 +18,8 @@ import click
 from kayan.corpus import load
 from kayan.document import Document
 from kayan.formats import jsonl, write_json
+from kayan.terminal import echo
+from train import Programs
 from train import config as configuration
 from train.config import Config
 
@@ -100,7 +102,7 @@ def curve(
     return result
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Programs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.argument("test", type=click.Path(dir_okay=False))
 @click.argument("overrides", nargs=-1)
@@ -116,16 +118,11 @@ def main(
     \b
     python -m train.curve configs/finetune-yours.yaml held-out.jsonl --sizes 0,5,10,20
     """
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
-    try:
-        settings = configuration.read(config, overrides)
-        numbers, starts = ([int(item) for item in text.split(",")] for text in (sizes, seeds))
-        result = curve(settings, test, corpus, numbers, starts, Path(out))
-    except (ValueError, ImportError, RuntimeError, OSError, subprocess.CalledProcessError) as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
+    settings = configuration.read(config, overrides)
+    numbers, starts = ([int(item) for item in text.split(",")] for text in (sizes, seeds))
+    result = curve(settings, test, corpus, numbers, starts, Path(out))
     for point in result["points"]:
-        click.echo(f"{point['articles']:6d} articles  F1 {point['f1']:.3f}  ({point['least']:.3f}–{point['most']:.3f})")
+        echo(f"{point['articles']:6d} articles  F1 {point['f1']:.3f}  ({point['least']:.3f}–{point['most']:.3f})")
 
 
 if __name__ == "__main__":

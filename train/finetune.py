@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 import math
 import os
 import platform
-import random
 import re
 import shutil
 import time
@@ -20,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from datasets import Dataset
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -33,24 +30,21 @@ from transformers import (
 
 import kayan
 from kayan.checkpoint import POLICY_FILE, Policy, inspect, position_limit, recalibrate, resolve
-from kayan.corpus import Corpus, check_labels, comparable, from_row, load, to_datasets
+from kayan.corpus import Corpus, check_labels, comparable, load, to_datasets
 from kayan.document import Document
-from kayan.encoding import IGNORED, Encoder, Unreachable
+from kayan.encoding import IGNORED, Encoder
 from kayan.formats import replacing, write_json
 from kayan.model import TaggerModel, build, save
-from kayan.perturb import NOISE, PERTURBATIONS, perturb
 from kayan.runtime import bf16_is_fast
 from kayan.schema import TagSets
 from kayan.scoring import SpanScorer
 from kayan.tagger import Tagger
 from train.calibrate import fit_temperature, fit_threshold
 from train.card import write_card
-from train.config import Config, CorpusFile, under
-from train.swap import mention_pool, swap, with_names
+from train.config import Config, CorpusFile
+from train.windows import source_digest, windows
 
 log = logging.getLogger("kayan.train")
-# What `vary` draws from: other ways to write an article, not damage to it.
-_SPELLINGS = [name for name in PERTURBATIONS if name not in NOISE]
 
 
 class RunError(RuntimeError):
@@ -67,6 +61,8 @@ def finetune(config: Config, resume: bool = False, progress: bool = True) -> dic
     """
     started = time.monotonic()
     run = Path(config.output)
+    if resume:
+        _check_resumable(run, config)
     # Before anything random, and before the heads are made.
     set_seed(config.training.seed)
     backbone = resolve(config.model.backbone)
@@ -82,8 +78,11 @@ def finetune(config: Config, resume: bool = False, progress: bool = True) -> dic
     if config.debug.overfit:
         parts["train"] = parts["validation"] = [_one_batch(parts["train"][0], config, encoder)]
     sets = TagSets(config.schema_)
-    rows, unreachable = _rows(parts["train"], config, encoder, sets)
-    train_set = Dataset.from_list(rows)
+    train_set, unreachable = windows(
+        parts["train"], config, encoder, sets, Path(config.data.cache) if config.data.cache else run / "windows"
+    )
+    if not len(train_set):
+        raise RunError("the training corpora hold no text")
 
     model = build(
         backbone,
@@ -110,10 +109,10 @@ def finetune(config: Config, resume: bool = False, progress: bool = True) -> dic
             ],
         ),
     )
-    arguments = _arguments(config, run, len(rows), progress)
+    arguments = _arguments(config, run, len(train_set), progress)
     main_process = arguments.process_index == 0
     if main_process:
-        _open_run(run, config, parts, rows, unreachable, resume)
+        _open_run(run, config, parts, len(train_set), unreachable, resume)
     trainer = SpanTrainer(
         model=model,
         args=arguments,
@@ -143,7 +142,8 @@ def finetune(config: Config, resume: bool = False, progress: bool = True) -> dic
     trainer.best["seconds"] = round(time.monotonic() - started, 1)
     write_json(run / "metrics.json", {"best": trainer.best, "history": trainer.history()})
     write_card(best, config, parts, trainer.best)
-    shutil.rmtree(run / "states", ignore_errors=True)
+    for name in ("states", "windows"):
+        shutil.rmtree(run / name, ignore_errors=True)
     return trainer.best
 
 
@@ -330,40 +330,6 @@ def _corpus(entry: CorpusFile, config: Config) -> Corpus:
     return corpus
 
 
-def _rows(
-    corpora: Sequence[Corpus], config: Config, encoder: Encoder, sets: TagSets
-) -> tuple[list[dict[str, Any]], list[Unreachable]]:
-    """Training windows of all corpora by their weights, and the gold that they cannot express."""
-    rows: list[dict[str, Any]] = []
-    lost: list[Unreachable] = []
-    chooser = random.Random(config.training.seed)
-    pool = mention_pool(corpora) if config.training.swap else {}
-    if pool:
-        root = config.data.root
-        lists = {label: [under(path, root) for path in paths] for label, paths in config.data.names.items()}
-        pool = with_names(pool, lists)
-    table = to_datasets({corpus.name + str(i): [corpus] for i, corpus in enumerate(corpora)})
-    for corpus, entry, articles in zip(corpora, config.data.train, table.values(), strict=True):
-        documents = [from_row(article) for article in articles]
-        whole = int(entry.weight)
-        copies = documents * whole + chooser.sample(documents, round((entry.weight - whole) * len(documents)))
-        for copy, document in enumerate(copies):
-            # Open ranges are offsets of this very text.
-            fixed = "open" in document.meta
-            if chooser.random() < config.training.swap and not fixed:
-                document = swap(document, pool, chooser, corpus.declaration.proclitics)
-            if chooser.random() < config.training.vary and not fixed:
-                document = perturb(document, chooser.choice(_SPELLINGS), copy)
-            encoded = encoder.encode(document.text)
-            labels, particles, unreachable = encoder.targets(document, encoded, sets, corpus.declaration)
-            lost += unreachable if copy < len(documents) else []
-            for row in encoder.examples(encoded, labels, particles):
-                rows.append({**row, "length": len(row["input_ids"])})
-    if not rows:
-        raise RunError("the training corpora hold no text")
-    return rows, lost
-
-
 def _one_batch(corpus: Corpus, config: Config, encoder: Encoder) -> Corpus:
     """As many of the corpus's first articles as fill one batch of windows, at least one."""
     windows, count = 0, 0
@@ -420,30 +386,32 @@ def _arguments(config: Config, run: Path, rows: int, progress: bool) -> Training
     )
 
 
+def _check_resumable(run: Path, config: Config) -> None:
+    written = run / "config.yaml"
+    if not written.is_file():
+        raise RunError(f"there is no run to resume in {run}")
+    settings, before = config.model_dump(mode="json"), yaml.safe_load(written.read_text(encoding="utf-8"))
+    if before != settings:
+        changed = sorted(key for key in settings if before.get(key) != settings[key])
+        raise RunError(f"{run} was started with other settings ({', '.join(changed)}); resume with the same ones")
+
+
 def _open_run(
     run: Path,
     config: Config,
     parts: dict[str, list[Corpus]],
-    rows: list[dict[str, Any]],
-    unreachable: Sequence[Unreachable],
+    rows: int,
+    unreachable: Sequence[Mapping[str, str]],
     resume: bool,
 ) -> None:
-    written = run / "config.yaml"
-    settings = config.model_dump(mode="json")
     if resume:
-        if not written.is_file():
-            raise RunError(f"there is no run to resume in {run}")
         if (run / "best.former").is_dir() and not (run / "best").is_dir():
             (run / "best.former").rename(run / "best")
-        before = yaml.safe_load(written.read_text(encoding="utf-8"))
-        if before != settings:
-            changed = sorted(key for key in settings if before.get(key) != settings[key])
-            raise RunError(f"{run} was started with other settings ({', '.join(changed)}); resume with the same ones")
     else:
         for name in ("states", "best", "best.part", "best.former", "tensorboard"):
             shutil.rmtree(run / name, ignore_errors=True)
-    with replacing(written) as file:
-        yaml.safe_dump(settings, file, allow_unicode=True, sort_keys=False)
+    with replacing(run / "config.yaml") as file:
+        yaml.safe_dump(config.model_dump(mode="json"), file, allow_unicode=True, sort_keys=False)
     write_json(run / "environment.json", environment())
     write_json(
         run / "data.json",
@@ -462,11 +430,8 @@ def _open_run(
                 ]
                 for part, corpora in parts.items()
             },
-            "training_windows": len(rows),
-            "unreachable_gold": [
-                {"article": item.article, "mention": item.span.text, "label": item.span.label, "reason": item.reason}
-                for item in unreachable
-            ],
+            "training_windows": rows,
+            "unreachable_gold": unreachable,
         },
     )
     if unreachable:
@@ -476,10 +441,6 @@ def _open_run(
 def environment() -> dict[str, Any]:
     """What a run needs to be repeated: versions, processor, and the hash of the program's own source."""
     packages = ("kayan", "torch", "transformers", "tokenizers", "datasets", "accelerate", "numpy")
-    source = hashlib.sha256()
-    for folder in (Path(kayan.__file__).parent, Path(__file__).parent):
-        for file in sorted(folder.rglob("*.py")):
-            source.update(file.read_bytes())
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -487,7 +448,7 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": {name: version(name) for name in packages},
-        "source_sha256": source.hexdigest(),
+        "source_sha256": source_digest(),
     }
 
 

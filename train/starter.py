@@ -15,6 +15,7 @@ import click
 from pydantic import Field
 
 from kayan.formats import replacing, write_json
+from train import Programs
 from train import config as configuration
 from train.config import Config, CorpusFile, Section
 
@@ -145,7 +146,7 @@ def read(path: str, root: str | None) -> Any:
     return configuration.read_as(known[name], path, [f"{key}={json.dumps(root)}"] if root else [])
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Programs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("stages", nargs=-1, required=True, type=click.Path(dir_okay=False))
 @click.option("--root", help="The folder of the corpora and texts that the stages name.")
 @click.option("--again", is_flag=True, help="Run the stages even where they are done.")
@@ -155,17 +156,10 @@ def main(stages: tuple[str, ...], root: str | None, again: bool) -> None:
     \b
     python -m train.starter configs/starter/*.yaml --root FOLDER_OF_THE_CORPORA
     """
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
-    for noisy in ("httpx", "datasets", "filelock", "fsspec"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        # All are read before any runs: a mistake in the last file should not show after hours.
-        settings = [(path, read(path, root)) for path in stages]
-        for path, stage in settings:
-            perform(path, stage, again)
-    except (ValueError, ImportError, RuntimeError, OSError, subprocess.CalledProcessError) as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
+    # All are read before any runs: a mistake in the last file should not show after hours.
+    settings = [(path, read(path, root)) for path in stages]
+    for path, stage in settings:
+        perform(path, stage, again)
 
 
 def perform(path: str, stage: Any, again: bool) -> None:

@@ -27,6 +27,11 @@ class FormatError(ValueError):
         super().__init__(f"{path}:{line}: {message}" if line else f"{path}: {message}")
 
 
+def reason(error: Exception) -> str:
+    """What an error says, without the file or the document that its message may name before."""
+    return str(getattr(error, "message", error))
+
+
 def read_text(path: str | Path) -> str:
     """The whole file as UTF-8 text without its byte order mark; `FormatError` if it is missing, empty or not UTF-8."""
     try:
@@ -67,19 +72,31 @@ def _is_utf16(data: bytes) -> bool:
 def parse_json(written: str, path: str | Path, line: int | None = None, column: int = 0) -> Any:
     """The value that JSON says. `path`, `line` (None counts in `written`) and `column`, where it begins, are for messages.
 
-    Raises `FormatError` for broken JSON, nesting deeper than 100 levels and a number of more than 4300 digits.
+    Raises `FormatError` for broken JSON, nesting deeper than 100 levels, a number of more than 4300 digits and an object
+    with a key twice, of which one would be lost. NaN and Infinity are read, as Python's own writer writes them.
     """
     try:
-        value = json.loads(written)
+        value = json.loads(written, object_pairs_hook=_distinct)
     except json.JSONDecodeError as error:
         message = f"broken JSON at column {error.colno + column}: {error.msg}"
         raise FormatError(path, line or error.lineno, message) from None
     except RecursionError:
         raise FormatError(path, line, f"JSON nested deeper than {_DEPTH} levels") from None
+    except KeyError as error:
+        raise FormatError(path, line, f"JSON with the key {error.args[0]!r:.60} twice in one object") from None
     except ValueError as error:  # Python converts no number so long.
         raise FormatError(path, line, f"a number in the JSON is too long: {str(error).split(':')[0]}") from None
     if written.count("[") + written.count("{") > _DEPTH and _is_deep(value):
         raise FormatError(path, line, f"JSON nested deeper than {_DEPTH} levels")
+    return value
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for key, item in pairs:
+        if key in value:
+            raise KeyError(key)
+        value[key] = item
     return value
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kayan.document import Document, Span
-from kayan.formats import SURROGATE, FormatError, halved, merged_meta, parse_json, read_text, replacing
+from kayan.formats import SURROGATE, FormatError, halved, merged_meta, parse_json, read_text, reason, replacing
 from kayan.formats.offsets import points
 
 _LABELS = ("label", "labels", "entities")
@@ -50,8 +50,7 @@ def read(path: str | Path, *, counting: str | None = None) -> list[Document]:
             if wrong := halved(record, line):
                 raise ValueError(wrong)
         except ValueError as error:
-            message = str(error).removeprefix(f"document {identity!r}: ")
-            raise FormatError(path, number, f"article {identity!r}: {message}") from None
+            raise FormatError(path, number, f"article {identity!r}: {reason(error)}") from None
         if identity in documents:
             raise FormatError(path, number, f"a second article {identity!r}")
         documents[identity] = document

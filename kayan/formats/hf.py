@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kayan.document import Document, DocumentError, Span
-from kayan.formats import FormatError, conll, halved, jsonl, parse_json, replacing_bytes
+from kayan.formats import FormatError, conll, halved, jsonl, parse_json, reason, replacing_bytes
 
 SPANS, TAGS = ("spans", "entities"), ("ner_tags", "tags", "labels")
 _OWN = {"id", "corpus", "text", "spans", "meta"}
@@ -210,13 +210,10 @@ class _Reader:
         """Say in which row and article something is wrong."""
         try:
             yield
-        except FormatError as error:
-            raise FormatError(self.path, None, f"row {number}: article {name!r}: {error.message}") from None
         except RecursionError:
             raise FormatError(self.path, None, f"row {number}: article {name!r}: nested too deeply") from None
-        except (DocumentError, TypeError, KeyError, ValueError) as error:
-            message = str(error).removeprefix(f"document {name!r}: ")
-            raise FormatError(self.path, None, f"row {number}: article {name!r}: {message}") from None
+        except (TypeError, KeyError, ValueError) as error:
+            raise FormatError(self.path, None, f"row {number}: article {name!r}: {reason(error)}") from None
 
 
 def _tagged(parts: Mapping[str, Sequence[Document]]) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kayan.document import Document, DocumentError, Span
-from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, replacing
+from kayan.formats import SURROGATE, FormatError, halved, parse_json, read_text, reason, replacing
 
 _KEYS = {"id", "text", "spans", "meta"}
 _SPAN_KEYS = {"start", "end", "label", "score", "text"}
@@ -64,8 +64,7 @@ def parse(line: str, path: str | Path, number: int) -> Document:
     try:
         return Document(record["text"], [_span(item, record["text"]) for item in spans], identity, meta)
     except (DocumentError, TypeError) as error:
-        message = str(error).removeprefix(f"document {identity!r}: ")
-        raise FormatError(path, number, f"{where}: {message}") from None
+        raise FormatError(path, number, f"{where}: {reason(error)}") from None
 
 
 def write(path: str | Path, documents: Iterable[Document]) -> None:
@@ -101,7 +100,7 @@ def _span(item: Any, text: str) -> Span:
         raise DocumentError(f'a span must be an object with "start", "end" and "label", not {item!r}')
     if unknown := item.keys() - _SPAN_KEYS:
         raise DocumentError(f"span {item!r}: unknown key {_listed(unknown)}; accepted are {_listed(_SPAN_KEYS)}")
-    span = Span(item["start"], item["end"], item["label"], item.get("score"))
+    span = Span(item["start"], item["end"], item["label"], item.get("score"), text)
     if "text" in item:
         check_quote(span, item["text"], text)
     return span

@@ -16,7 +16,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from kayan.document import Document, Span
-from kayan.formats import SURROGATE, FormatError, halved, merged_meta, parse_json, read_text, replacing
+from kayan.formats import SURROGATE, FormatError, halved, merged_meta, parse_json, read_text, reason, replacing
 from kayan.formats.offsets import locate
 
 # Readable behind black text; a type beyond the list starts over.
@@ -79,8 +79,7 @@ def read(
             if wrong := halved([task["data"], chosen], written):
                 raise ValueError(wrong)
         except ValueError as error:
-            message = str(error).removeprefix(f"document {identity!r}: ")
-            raise FormatError(path, None, f"{where}: {message}") from None
+            raise FormatError(path, None, f"{where}: {reason(error)}") from None
         if identity in documents:
             raise FormatError(path, None, f"{where}: there is another article of this id")
         documents[identity] = document
