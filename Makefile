@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/starter
 .DEFAULT_GOAL := demo
-.PHONY: demo train evaluate tag test lint clean
+.PHONY: demo train evaluate tag test lint notebooks clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kayan needs Python 3.11 or later")'
@@ -39,6 +39,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Executes the notebooks and stores their outputs.
+notebooks: $(VENV)/installed-dev
+	$(BIN)/python -m notebooks.run
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

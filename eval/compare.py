@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kayan
 from eval.cost import load as load_tagger
@@ -18,6 +18,9 @@ from kayan.document import Document
 from kayan.formats import jsonl, replacing, write_json
 from kayan.scoring import holm
 from kayan.terminal import isolated
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 # What becomes of the mentions of a place, from the side of the first and the second system.
 OUTCOMES = ("second", "first", "neither", "both")
@@ -207,12 +210,16 @@ def page(
             named = {"gold": texts["gold"], "predicted": pair["first"], "other": pair["second"]}
             counts = {name: sum(case[0] == name for one in articles for case in one["cases"]) for name in OUTCOMES}
             data = browsed(named, kinds, ["both", "neither"], articles)
-            chart = svg(lambda axes, rows=pair["figures"]: _forest(axes, rows), 4.6, 2.6)  # type: ignore[misc]
             pairs.append(
-                {**pair, "browse_json": data, "kinds": kinds, "counts": counts, "sides": named, "chart": chart}
+                {**pair, "browse_json": data, "kinds": kinds, "counts": counts, "sides": named, "chart": chart(pair)}
             )
         results.append({**result, "pairs": pairs})
     return render("compare.html", texts, report=report, results=results, matrix=matrix(report)[1:])
+
+
+def chart(pair: Mapping[str, Any]) -> Markup:
+    """The differences of a pair of the report by type, in points, with their 95 % intervals, as SVG."""
+    return svg(lambda axes: _forest(axes, pair["figures"]), 4.6, 2.6)
 
 
 def _forest(axes: Any, rows: Mapping[str, Mapping[str, Any]]) -> None:

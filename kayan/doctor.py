@@ -68,6 +68,12 @@ class Finding:
         fix = self.fix and {"action": self.fix.action, "span": self.fix.span.to_dict()}
         return {**vars(self), "span": self.span and self.span.to_dict(), "fix": fix}
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the finding in its text (`kayan.page.finding`)."""
+        from kayan.page import finding
+
+        return finding(self)
+
 
 @dataclass(frozen=True)
 class _Place:
@@ -518,6 +524,23 @@ def shift(
         for t, a, b in zip(types, one[0, 1:], two[0, 1:], strict=True)
     ]
     return list(zip(told, holm(p.tolist()), strict=True))
+
+
+def mended(document: Document, findings: Iterable[Finding]) -> Document:
+    """The document with the fixes that `findings` propose for the article of its id: take those that you agree with.
+
+    A mention that a fix took away is past mending by the next: check the result again.
+    """
+    spans = set(document.spans)
+    for finding in findings:
+        fix = finding.fix
+        if fix is None or finding.article != document.id:
+            continue
+        gone = {"add": None, "remove": fix.span, "replace": finding.span}[fix.action]
+        if gone is None or gone in spans:
+            spans.discard(gone)
+            spans |= {fix.span} if fix.action != "remove" else set()
+    return document.with_spans(spans)
 
 
 def summary(findings: Iterable[Finding]) -> dict[str, int]:

@@ -138,6 +138,12 @@ class Document:
         """The same article with other spans."""
         return Document(self.text, spans, self.id, self.meta)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the article with its mentions marked (`kayan.page.article`)."""
+        from kayan.page import article
+
+        return article(self)
+
 
 def ranges(value: Any, end: int) -> list[tuple[int, int]] | None:
     """The half-open ranges that a value of `Document.meta` lists, or None where it is no list of pairs within [0, end]:

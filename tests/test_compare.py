@@ -8,7 +8,7 @@ pytest.importorskip("torch")
 pytest.importorskip("jinja2")
 
 from eval.__main__ import compare
-from eval.compare import OUTCOMES, outcomes, run, short, terminal
+from eval.compare import OUTCOMES, chart, outcomes, run, short, terminal
 from kayan.document import Document, Span
 from kayan.formats import jsonl
 from tests.conftest import marked
@@ -56,6 +56,7 @@ def test_the_command_says_which_is_better(files: dict[str, str], tmp_path: Path,
     assert pair["figures"]["all"]["p"] < 0.01 < pair["figures"]["PER"]["p"]
     assert "+1.000" in result.output
     page = (tmp_path / "out" / "compare.html").read_text(encoding="utf-8")
+    assert chart(pair) in page
     reader = Reader()
     reader.feed(page)
     assert reader.open == []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kayan import Document, Schema, Span
 from kayan.corpus import Corpus, load, near_duplicates
-from kayan.doctor import Finding, check, examine, named, particle_cuts, shift
+from kayan.doctor import Finding, Fix, check, examine, mended, named, particle_cuts, shift
 from kayan.formats import jsonl
 from kayan.page import AROUND, LONGEST, findings_page
 from kayan.schema import Declaration
@@ -348,6 +348,40 @@ def test_the_page_shows_findings_and_no_markup_of_articles() -> None:
     assert "ORG «<bdi>&lt;script&gt;alert(1)&lt;/script&gt;</bdi>» [5, 30)" in page
     # Documents of no file have none to choose.
     assert 'value=""' not in findings_page({"": parts["a&b.jsonl"]}, findings).replace('value="">all', "")
+
+
+def test_fixes_are_applied_once_and_to_their_article() -> None:
+    document = marked("[LOC بمراكش] [ORG فاس] طنجة [PER علي] و[LOC سلا]", "x")
+    wrong, city, person, sale = document.spans
+    missed = Span(document.text.index("طنجة"), document.text.index("طنجة") + 4, "LOC")
+    fixes = [
+        ("x", wrong, Fix("replace", Span(wrong.start + 1, wrong.end, "LOC"))),
+        ("x", city, Fix("replace", Span(city.start, city.end, "LOC"))),
+        ("x", city, Fix("replace", Span(city.start, city.end, "EVENT"))),
+        ("x", missed, Fix("add", missed)),
+        ("x", sale, Fix("remove", person)),
+        ("x", sale, None),
+        ("y", sale, Fix("remove", sale)),
+    ]
+    found = mended(document, [Finding("r", article, "m", span, fix) for article, span, fix in fixes])
+    names = [("LOC", "مراكش"), ("LOC", "فاس"), ("LOC", "طنجة"), ("LOC", "سلا")]
+    assert [(span.label, span.text) for span in found.spans] == names
+
+
+def test_what_is_mended_has_no_such_findings() -> None:
+    corpus = [marked("قال زيد [ORG «الأهرام»] أمس", "x")]
+    found = check(corpus)
+    assert [finding.rule for finding in found] == ["edge"]
+    assert check([mended(corpus[0], found)]) == []
+
+
+def test_a_notebook_shows_a_finding_in_its_text() -> None:
+    parts = {"a&b.jsonl": Corpus("", (marked("قال زيد [ORG «<b>الأهرام</b>»] أمس", "<i>x"),))}
+    html = examine(parts)[0]._repr_html_()
+    assert "قال زيد <mark>«</mark><ins>&lt;b&gt;الأهرام&lt;/b&gt;</ins><mark>»</mark> أمس" in html
+    assert '<b class="rule">edge</b>' in html
+    assert "<bdi>a&amp;b.jsonl</bdi>" in html
+    assert "<i>x" not in html
 
 
 def test_the_page_shows_each_finding_in_its_own_article() -> None:

@@ -82,8 +82,12 @@ def test_one_batch_is_learnt_by_heart(run_config: Path, tmp_path: Path, articles
         assert [(s.start, s.end, s.label) for s in found.spans] == [(s.start, s.end, s.label) for s in gold.spans]
 
 
-def test_a_run_folder_tells_everything(run_config: Path, tmp_path: Path) -> None:
-    best = finetune(settings(run_config, tmp_path, "training.patience=5", "training.label_smoothing=0.1"))
+def test_a_run_folder_tells_everything(run_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    told = settings(run_config, tmp_path, "training.patience=5", "training.label_smoothing=0.1")
+    best = finetune(told, progress=False)
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "it/s" not in shown.err
     run = tmp_path / "run"
     assert yaml.safe_load((run / "config.yaml").read_text())["training"]["label_smoothing"] == 0.1
     data = json.loads((run / "data.json").read_text())

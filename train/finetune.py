@@ -18,7 +18,15 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from transformers import AutoConfig, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
 
 import kayan
 from kayan.checkpoint import POLICY_FILE, Policy, inspect, position_limit, recalibrate, resolve
@@ -43,8 +51,8 @@ class RunError(RuntimeError):
     """A run that cannot start or go on; the message says why and what to do."""
 
 
-def finetune(config: Config, resume: bool = False) -> dict[str, Any]:
-    """Train as `config` says; returns the best epoch's validation figures.
+def finetune(config: Config, resume: bool = False, progress: bool = True) -> dict[str, Any]:
+    """Train as `config` says; returns the best epoch's validation figures. `progress` shows bars.
 
     The run folder `config.output` receives: config.yaml, environment.json, data.json (hashes, sizes, unreachable gold),
     metrics.json (one entry an evaluation), tensorboard/, states/ (to resume from) and best/, the checkpoint with the
@@ -101,7 +109,7 @@ def finetune(config: Config, resume: bool = False) -> dict[str, Any]:
             ],
         ),
     )
-    arguments = _arguments(config, run, len(train_set))
+    arguments = _arguments(config, run, len(train_set), progress)
     main_process = arguments.process_index == 0
     if main_process:
         _open_run(run, config, parts, len(train_set), unreachable, resume)
@@ -113,6 +121,8 @@ def finetune(config: Config, resume: bool = False) -> dict[str, Any]:
         data_collator=Collator(encoder),
         callbacks=[EarlyStop(config.training.patience)],
     )
+    if not progress:
+        trainer.remove_callback(PrinterCallback)  # what the Trainer puts in the place of a bar
     trainer.prepare(config, run, encoder, tokenizer, policy, parts["validation"])
     state = last_state(run) if resume else None
     if resume and state is None:
@@ -338,7 +348,7 @@ def _class_weights(config: Config) -> list[float] | None:
     return [weights.get(tag if tag == "O" else tag[2:], 1.0) for tag in config.schema_.tags]
 
 
-def _arguments(config: Config, run: Path, rows: int) -> TrainingArguments:
+def _arguments(config: Config, run: Path, rows: int, progress: bool) -> TrainingArguments:
     training, debug = config.training, config.debug
     bf16 = bf16_is_fast() if training.bf16 == "auto" else training.bf16
     world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -367,6 +377,7 @@ def _arguments(config: Config, run: Path, rows: int) -> TrainingArguments:
         save_total_limit=2,
         logging_steps=max(1, min(50, steps // 8)),
         report_to="tensorboard",
+        disable_tqdm=None if progress else True,
         use_cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
         ddp_find_unused_parameters=False,
