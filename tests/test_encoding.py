@@ -1,23 +1,31 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import BertProcessing
 
 from kayan.decoding import decode
 from kayan.document import Document, Span
 from kayan.encoding import IGNORED, Encoder, TextPolicy
 from kayan.schema import Declaration, Schema, TagSets
-from tests.conftest import TYPES, marked
+from tests.conftest import SPECIALS, TYPES, marked
 
 SCHEMA = Schema(TYPES)
 
 
 @pytest.fixture(scope="module")
-def tokenizer(backbone: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(backbone / "tokenizer.json"))
+def tokenizer(vocabulary: list[str]) -> Tokenizer:
+    """What `BertTokenizerFast` makes of the tiny vocabulary, without waiting for transformers and torch."""
+    made = Tokenizer(WordPiece({piece: i for i, piece in enumerate(vocabulary)}, unk_token="[UNK]"))
+    made.normalizer = BertNormalizer(lowercase=False)
+    made.pre_tokenizer = BertPreTokenizer()
+    made.add_special_tokens(list(SPECIALS[:5]))
+    made.post_processor = BertProcessing(*((token, vocabulary.index(token)) for token in ("[SEP]", "[CLS]")))
+    return made
 
 
 @pytest.fixture(scope="module")
