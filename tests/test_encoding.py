@@ -119,6 +119,8 @@ def test_an_empty_text_has_one_empty_window(encoder: Encoder) -> None:
         assert encoded.windows == [(0, 0)]
         assert encoded.ids.dtype == encoded.first.dtype == np.int64
         assert encoder.merge(encoded, [np.zeros((2, 5), dtype=np.float32)]).shape == (0, 5)
+        labels, particles, lost = encoder.targets(Document(text), encoded, TagSets(SCHEMA), Declaration())
+        assert (labels.dtype, particles.dtype, len(labels), len(particles), lost) == (np.int64, np.int64, 0, 0, [])
 
 
 def test_a_word_takes_the_window_with_most_context(encoder: Encoder) -> None:
@@ -133,6 +135,8 @@ def test_a_word_takes_the_window_with_most_context(encoder: Encoder) -> None:
                 right = np.inf if end == len(encoded.ids) else end - 1 - at
                 contexts[i] = min(left, right)
         assert contexts[chosen] == max(contexts.values())
+    with pytest.raises(ValueError, match="shorter"):
+        encoder.merge(encoded, rows[:-1])
 
 
 def test_special_tokens_in_the_text_are_characters(encoder: Encoder, tokenizer: Tokenizer) -> None:
@@ -197,10 +201,11 @@ def test_unreachable_gold_is_listed_with_a_reason(encoder: Encoder) -> None:
         (6, 10, "its first or last word has no sub-word of its own"),
         (9, 15, "its first or last word has no sub-word of its own"),
         (6, 15, None),
+        (15, 16, "no word stands in it"),
     ],
 )
 def test_a_mention_is_expressed_or_listed(start: int, end: int, reason: str | None) -> None:
-    document = Document("مراكش فاس، وجدة", [Span(start, end, "LOC")], "n1")
+    document = Document("مراكش فاس، وجدة ", [Span(start, end, "LOC")], "n1")
     encoder = Encoder(spaced(), TextPolicy("light", 24, 8))
     lost = encoder.targets(document, encoder.encode(document.text), TagSets(SCHEMA), Declaration())[2]
     assert [(item.article, item.reason) for item in lost] == ([("n1", reason)] if reason else [])
