@@ -10,7 +10,7 @@ from tokenizers.processors import BertProcessing, TemplateProcessing
 
 from kayan.decoding import decode
 from kayan.document import Document, DocumentError, Span
-from kayan.encoding import IGNORED, MOST, Encoder, TextPolicy, word_tags
+from kayan.encoding import IGNORED, MOST, Encoder, TextPolicy, Unreachable, word_tags
 from kayan.schema import Declaration, Schema, TagSets
 from tests.conftest import SPECIALS, TYPES, marked
 
@@ -208,7 +208,7 @@ def test_a_mention_is_expressed_or_listed(start: int, end: int, reason: str | No
     document = Document("مراكش فاس، وجدة ", [Span(start, end, "LOC")], "n1")
     encoder = Encoder(spaced(), TextPolicy("light", 24, 8))
     lost = encoder.targets(document, encoder.encode(document.text), TagSets(SCHEMA), Declaration())[2]
-    assert [(item.article, item.reason) for item in lost] == ([("n1", reason)] if reason else [])
+    assert lost == ([Unreachable("n1", document.spans[0], reason)] if reason else [])
 
 
 def test_words_bear_tags_and_first_words_particles() -> None:
