@@ -32,20 +32,19 @@ def viterbi(emissions: Sequence[np.ndarray], schema: Schema) -> list[np.ndarray]
         scores[first[: lengths[row]] + row] = emissions[i]
     forbidden = np.where(schema.transitions, 0.0, -np.inf)
     back = np.zeros(scores.shape, dtype=np.int16)
-    best = np.where(schema.starts, scores[: first[1] if longest else 0], -np.inf)
+    best = np.where(schema.starts, scores[: np.count_nonzero(lengths)], -np.inf)
     for t in range(1, longest):
         here, rows = slice(first[t], first[t + 1]), active[t]
         paths = best[:rows, :, None] + forbidden
         back[here] = paths.argmax(1)
         best[:rows] = paths.max(1) + scores[here]
-    decoded: list[np.ndarray] = [np.zeros(0, dtype=np.int64)] * len(order)
+    decoded = [np.zeros(len(rows), dtype=np.int64) for rows in emissions]
     for row, i in enumerate(order):
-        path = np.zeros(lengths[row], dtype=np.int64)
+        path = decoded[i]
         if lengths[row]:
             path[-1] = best[row].argmax()
             for t in range(int(lengths[row]) - 1, 0, -1):
                 path[t - 1] = back[first[t] + row, path[t]]
-        decoded[i] = path
     return decoded
 
 
@@ -66,7 +65,7 @@ def decode(
 ) -> list[list[Span]]:
     """Spans of each article, in order, from merged logits: (words, tags) and (words, 4), NaN rows for words without
     sub-words, which stand in a mention only when words with sub-words surround them in it."""
-    seen = [~np.isnan(logits).any(axis=1) if len(logits) else np.zeros(0, dtype=bool) for logits in tag_logits]
+    seen = [~np.isnan(logits).any(axis=1) for logits in tag_logits]
     kept = [log_softmax(logits[mask]) for logits, mask in zip(tag_logits, seen, strict=True)]
     paths = viterbi(kept, schema)
     articles = []

@@ -232,7 +232,7 @@ def _visible(text: str) -> np.ndarray:
 def _places(encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
     """The words that have sub-words, in the order of their first ones, and these."""
     words = np.flatnonzero(encoded.first >= 0)
-    words = words[np.argsort(encoded.first[words], kind="stable")]
+    words = words[np.argsort(encoded.first[words])]
     return words, encoded.first[words]
 
 

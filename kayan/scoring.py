@@ -130,7 +130,7 @@ def match_type(gold: Spans, predicted: Spans) -> list[Match]:
     measure of SemEval-2013 task 9, with an optimal matching in place of a greedy one.
     """
     # One pair more outweighs any gain in overlap, which is at most 1 a pair.
-    pairs = _overlapping(gold, predicted, lambda iou: np.where(iou > 0, iou + min(iou.shape) + 1, 0))
+    pairs = _overlapping(gold, predicted, lambda iou: np.where(iou > 0, iou + min(iou.shape), 0))
     return [Match(i, j, 1.0) for i, j, _ in pairs]
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from kayan.document import Document, Span
 from kayan.formats import jsonl
+from kayan.words import words
 
 TYPES = ("PER", "ORG", "LOC", "EVENT", "DATE", "MISC")
+SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[رابط]", "[بريد]", "[مستخدم]")
 
 
 def marked(text: str, identity: str = "a") -> Document:
@@ -44,18 +46,20 @@ def articles() -> list[Document]:
 
 
 @pytest.fixture(scope="session")
-def backbone(tmp_path_factory: pytest.TempPathFactory, articles: list[Document]) -> Path:
+def vocabulary(articles: list[Document]) -> list[str]:
+    """AraBERT's special tokens, then the letters and every other word of the tiny articles, as WordPiece reads them."""
+    found = {document.text[a:b] for document in articles for a, b in words(document.text)}
+    letters = sorted({char for word in found for char in word})
+    return [*SPECIALS, *letters, *(f"##{char}" for char in letters), *sorted(w for w in found if len(w) > 1)[::2]]
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Path:
     """A two-layer BERT of 32 dimensions with 128 positions and a WordPiece vocabulary of the tiny articles."""
     torch = pytest.importorskip("torch")
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    from kayan.words import words
-
     folder = tmp_path_factory.mktemp("backbone")
-    found = {document.text[a:b] for document in articles for a, b in words(document.text)}
-    letters = sorted({char for word in found for char in word})
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[رابط]", "[بريد]", "[مستخدم]"]
-    vocabulary = [*specials, *letters, *(f"##{char}" for char in letters), *sorted(w for w in found if len(w) > 1)[::2]]
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     tokenizer = BertTokenizerFast(
         vocab={piece: i for i, piece in enumerate(vocabulary)}, do_lower_case=False, model_max_length=int(1e30)

@@ -37,13 +37,16 @@ def test_a_batch_is_decoded_as_its_articles_alone() -> None:
     together = viterbi(emissions, SCHEMA)
     for alone, path in zip(emissions, together, strict=True):
         assert viterbi([alone], SCHEMA)[0].tolist() == path.tolist()
+        assert path.dtype == np.int64
     assert viterbi([], SCHEMA) == []
 
 
-def one_article(text: str, words: list[tuple[int, int]], rows: list[list[float]], counts: list[list[float]] | None):
+def one_article(
+    text: str, words: list[tuple[int, int]], rows: list[list[float]], counts: list[list[float]] | None, **options: float
+):
     encoded = Encoded(words, np.arange(len(words)), np.arange(len(words)), [(0, len(words))])
     particles = None if counts is None else [np.array(counts, dtype=np.float32)]
-    return decode([text], [encoded], [np.array(rows, dtype=np.float32)], particles, SCHEMA)[0]
+    return decode([text], [encoded], [np.array(rows, dtype=np.float32)], particles, SCHEMA, **options)[0]
 
 
 def test_an_orphan_inside_tag_is_never_returned() -> None:
@@ -69,6 +72,11 @@ def test_no_particle_is_cut_after_a_preposition() -> None:
         ("مؤتمر ( كوب )", "BIIO", ["مؤتمر ( كوب )"]),
         ('صندوق " أمل "', "BIIO", ['صندوق " أمل "']),
         ("( كوب )", "OBO", ["كوب"]),
+        ("( كوب )", "BIO", ["( كوب )"]),
+        ("زار جمعية “ أمل", "OBIB", ["جمعية", "أمل"]),
+        ("قال “ كوب", "OBO", ["“"]),
+        ('صندوق " " "', "BIII", ['صندوق " "']),
+        ("صندوق ) ( (", "BIII", ["صندوق ) ("]),
         ("صندوق « أمل )", "BIIO", ["صندوق « أمل"]),
         ("“ كوب”", "BO", ["“"]),
     ],
@@ -93,14 +101,46 @@ def test_words_without_a_sub_word_stand_only_inside_a_mention() -> None:
     assert [(span.start, span.end) for span in spans] == [(0, 5)]
 
 
-def test_the_score_is_the_least_certain_decision() -> None:
-    p = np.array([[0.1, 0.9, 0, 0, 0], [0.2, 0, 0.8, 0, 0], [0.7, 0, 0.3, 0, 0]]) + 1e-12
-    assert span_score(np.log(p), 0, 2, 1, 0.0) == pytest.approx(0.7)
-    assert span_score(np.log(p), 0, 2, 1, np.log(0.6)) == pytest.approx(0.6)
-    assert span_score(np.log(p[:2]), 0, 2, 1, 0.0) == pytest.approx(0.8)
+@pytest.mark.parametrize(
+    ("first", "stop", "certainty", "expected"),
+    [
+        (0, 1, 0.0, 0.1),  # its first tag
+        (1, 3, 0.0, 0.8),  # its second
+        (1, 2, 0.0, 0.2),  # its end: the next word likely continues it
+        (1, 3, np.log(0.5), 0.5),  # its particles
+        (3, 4, 0.0, 0.55),  # at the end of the article
+    ],
+)
+def test_the_score_is_the_least_certain_decision(first: int, stop: int, certainty: float, expected: float) -> None:
+    p = np.array([[0.7, 0.1, 0.2, 0, 0], [0.1, 0.9, 0, 0, 0], [0.2, 0, 0.8, 0, 0], [0.35, 0.55, 0.1, 0, 0]]) + 1e-12
+    assert span_score(np.log(p), first, stop, 1, certainty) == pytest.approx(expected)
 
 
-def test_a_higher_temperature_is_less_sure() -> None:
-    logits = np.array([[3.0, 0.0]])
-    assert log_softmax(logits, 2.0).max() < log_softmax(logits, 1.0).max()
-    assert np.exp(log_softmax(logits)).sum() == pytest.approx(1)
+def test_scores_are_at_the_temperature() -> None:
+    # Of the four particle counts, «بفاس» leaves 0 and 1.
+    tags, counts = [[0, 3, 0, 0, 0]], [[2, 0, 50, 50]]
+    for temperature in (1.0, 2.0):
+        tag, count = (np.exp(x / temperature) for x in (3, 2))
+        for chosen, rows, expected in (
+            (None, tags, tag / (tag + 4)),
+            (counts, [[0, 99, 0, 0, 0]], count / (count + 1)),
+        ):
+            [span] = one_article("بفاس", [(0, 4)], rows, chosen, temperature=temperature)
+            assert span.score == pytest.approx(expected)
+            assert temperature > 1 or span == one_article("بفاس", [(0, 4)], rows, chosen)[0], "1 if none is given"
+
+
+def test_log_softmax_normalises_the_last_axis_alone() -> None:
+    logits = np.array([[1000, 1000, -1000], [0, np.log(3), 0]], dtype=np.float32)
+    for shape in ((2, 3), (1, 2, 3)):
+        found = log_softmax(logits.reshape(shape))
+        assert found.dtype == np.float64
+        assert np.exp(found) == pytest.approx(np.reshape([0.5, 0.5, 0, 0.2, 0.6, 0.2], shape))
+    assert log_softmax(logits, 2.0) == pytest.approx(log_softmax(logits / 2))
+
+
+def test_texts_and_logits_go_together() -> None:
+    encoded = Encoded([(0, 3)], np.arange(1), np.arange(1), [(0, 1)])
+    with pytest.raises(ValueError, match="shorter"):
+        decode(["فاس", "وجدة"], [encoded], [np.zeros((1, 5))], None, SCHEMA)
+    assert decode([""], [Encoded([], np.arange(0), np.arange(0), [(0, 0)])], [np.zeros((0, 5))], None, SCHEMA) == [[]]

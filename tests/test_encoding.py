@@ -1,28 +1,45 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.models import Unigram, WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, Metaspace
+from tokenizers.processors import BertProcessing, TemplateProcessing
 
 from kayan.decoding import decode
-from kayan.document import Document, Span
-from kayan.encoding import IGNORED, Encoder, TextPolicy
+from kayan.document import Document, DocumentError, Span
+from kayan.encoding import IGNORED, MOST, Encoder, TextPolicy, Unreachable, word_tags
 from kayan.schema import Declaration, Schema, TagSets
-from tests.conftest import TYPES, marked
+from tests.conftest import SPECIALS, TYPES, marked
 
 SCHEMA = Schema(TYPES)
 
 
 @pytest.fixture(scope="module")
-def tokenizer(backbone: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(backbone / "tokenizer.json"))
+def tokenizer(vocabulary: list[str]) -> Tokenizer:
+    """What `BertTokenizerFast` makes of the tiny vocabulary, without waiting for transformers and torch."""
+    made = Tokenizer(WordPiece({piece: i for i, piece in enumerate(vocabulary)}, unk_token="[UNK]"))
+    made.normalizer = BertNormalizer(lowercase=False)
+    made.pre_tokenizer = BertPreTokenizer()
+    made.add_special_tokens(list(SPECIALS[:5]))
+    made.post_processor = BertProcessing(*((token, vocabulary.index(token)) for token in ("[SEP]", "[CLS]")))
+    return made
 
 
 @pytest.fixture(scope="module")
 def encoder(tokenizer: Tokenizer) -> Encoder:
     return Encoder(tokenizer, TextPolicy("light", 24, 8))
+
+
+def spaced(template: str | None = None, pieces: str = "▁زار ▁فاس ▁فاس، ▁و ▁ا") -> Tokenizer:
+    """A tokenizer whose sub-words begin with the space before them, as those of XLM-R do."""
+    made = Tokenizer(Unigram([(piece, -1.0) for piece in ["<s>", "</s>", "<unk>", "▁", *pieces.split()]], unk_id=2))
+    made.pre_tokenizer = Metaspace()
+    if template:
+        made.post_processor = TemplateProcessing(single=template, special_tokens=[("<s>", 0), ("</s>", 1)])
+    return made
 
 
 def oracle(encoder: Encoder, document: Document) -> list[Span]:
@@ -99,7 +116,11 @@ def test_an_empty_text_has_one_empty_window(encoder: Encoder) -> None:
     for text in ("", " \n", "\u200f"):
         encoded = encoder.encode(text)
         assert encoded.words == []
-        assert len(encoded.windows) == 1
+        assert encoded.windows == [(0, 0)]
+        assert encoded.ids.dtype == encoded.first.dtype == np.int64
+        assert encoder.merge(encoded, [np.zeros((2, 5), dtype=np.float32)]).shape == (0, 5)
+        labels, particles, lost = encoder.targets(Document(text), encoded, TagSets(SCHEMA), Declaration())
+        assert (labels.dtype, particles.dtype, len(labels), len(particles), lost) == (np.int64, np.int64, 0, 0, [])
 
 
 def test_a_word_takes_the_window_with_most_context(encoder: Encoder) -> None:
@@ -114,6 +135,8 @@ def test_a_word_takes_the_window_with_most_context(encoder: Encoder) -> None:
                 right = np.inf if end == len(encoded.ids) else end - 1 - at
                 contexts[i] = min(left, right)
         assert contexts[chosen] == max(contexts.values())
+    with pytest.raises(ValueError, match="shorter"):
+        encoder.merge(encoded, rows[:-1])
 
 
 def test_special_tokens_in_the_text_are_characters(encoder: Encoder, tokenizer: Tokenizer) -> None:
@@ -165,13 +188,135 @@ def test_unreachable_gold_is_listed_with_a_reason(encoder: Encoder) -> None:
     assert all(item.article == "n1" for item in lost)
 
 
-def test_policy_checks() -> None:
-    with pytest.raises(ValueError, match="light"):
-        TextPolicy("lite")
-    with pytest.raises(ValueError, match="stride"):
-        TextPolicy("light", 64, 40)
-    with pytest.raises(ValueError, match="window"):
-        TextPolicy("light", 4, 0)
+@pytest.mark.parametrize(
+    ("start", "end", "reason"),
+    [
+        (0, 5, None),
+        (1, 5, "it begins inside a word, not behind particles"),
+        (5, 6, "no word stands in it"),
+        (5, 9, "it begins before its first word"),
+        (6, 8, "it does not end at the end of a word"),
+        (6, 9, None),
+        # One sub-word covers «فاس،», two words: the comma has none.
+        (6, 10, "its first or last word has no sub-word of its own"),
+        (9, 15, "its first or last word has no sub-word of its own"),
+        (6, 15, None),
+        (15, 16, "no word stands in it"),
+    ],
+)
+def test_a_mention_is_expressed_or_listed(start: int, end: int, reason: str | None) -> None:
+    document = Document("مراكش فاس، وجدة ", [Span(start, end, "LOC")], "n1")
+    encoder = Encoder(spaced(), TextPolicy("light", 24, 8))
+    lost = encoder.targets(document, encoder.encode(document.text), TagSets(SCHEMA), Declaration())[2]
+    assert lost == ([Unreachable("n1", document.spans[0], reason)] if reason else [])
+
+
+def test_words_bear_tags_and_first_words_particles() -> None:
+    text = "زار كريم العلوي بفاس مراكش"
+    words = [(0, 3), (4, 8), (9, 15), (16, 20), (21, 26)]
+    spans = [Span(4, 15, "PER"), Span(9, 15, "PER"), Span(17, 20, "LOC"), Span(23, 26, "LOC")]
+    tags, counts, lost = word_tags(Document(text, spans), words)
+    # A mention is taught by its words though its edge cannot be returned; of two that overlap, the first.
+    assert tags == ["O", "B-PER", "I-PER", "B-LOC", "B-LOC"]
+    assert counts == [IGNORED, 0, IGNORED, 1, IGNORED]
+    assert [(item.span.start, item.reason) for item in lost] == [
+        (9, "it overlaps another mention"),
+        (23, "it begins inside a word, not behind particles"),
+    ]
+
+
+def test_a_sub_word_may_begin_with_the_space_before_it_and_cover_two_words() -> None:
+    text = "زار  فاس، و فاس"
+    encoded = Encoder(spaced(), TextPolicy("raw", 24, 8)).encode(text)
+    assert [text[a:b] for a, b in encoded.words] == ["زار", "فاس", "،", "و", "فاس"]
+    assert encoded.first.tolist() == [0, 2, -1, 3, 4]
+    document = Document(text, [Span(5, 8, "LOC")])
+    encoder = Encoder(spaced(), TextPolicy("raw", 24, 8))
+    labels, particles, lost = encoder.targets(document, encoded, TagSets(SCHEMA), Declaration())
+    assert (labels == IGNORED).tolist() == [False, False, True, False, False]
+    assert (particles == IGNORED).tolist() == [True, False, True, True, True]
+    assert (labels.dtype, particles.dtype, lost) == (np.int64, np.int64, [])
+
+
+@pytest.mark.parametrize(
+    ("word", "count", "windows"),
+    [
+        ("فاس", 22, [(0, 22)]),
+        ("فاس", 23, [(0, 22), (14, 23)]),
+        ("فاس", 45, [(0, 22), (14, 36), (28, 45)]),
+        # A space and two letters are three sub-words: a window begins with the first letter.
+        ("اب", 12, [(0, 22), (13, 35), (25, 36)]),
+        # A word longer than a window is cut.
+        ("ب" * 29, 1, [(0, 22), (14, 30)]),
+    ],
+)
+def test_windows_begin_at_a_word_about_a_stride_back(word: str, count: int, windows: list[tuple[int, int]]) -> None:
+    encoder = Encoder(spaced("<s> $A </s>", "▁فاس ا ب"), TextPolicy("light", 24, 8))
+    assert encoder.encode(" ".join([word] * count)).windows == windows
+
+
+@pytest.mark.parametrize(
+    ("template", "ids"),
+    [(None, [5]), ("$A </s>", [5, 1]), ("<s> $A", [0, 5]), ("<s> <s> $A </s>", [0, 0, 5, 1])],
+)
+def test_special_tokens_stand_where_the_tokenizer_puts_them(template: str | None, ids: list[int]) -> None:
+    encoder = Encoder(spaced(template), TextPolicy("light", 24, 8))
+    encoded = encoder.encode("فاس")
+    assert encoder.inputs(encoded, encoded.windows[0]) == ids
+    assert encoder.encode("فاس " * 40).windows[0] == (0, 24 - len(ids) + 1)
+    [row] = encoder.examples(encoded, np.array([7]), np.array([2]))
+    assert row["input_ids"] == ids
+    assert row["labels"] == [7 if i == 5 else IGNORED for i in ids]
+    assert row["particles"] == [2 if i == 5 else IGNORED for i in ids]
+    [[value]] = encoder.merge(encoded, [np.array([[float(i)] for i in ids])])
+    assert value == 5
+
+
+def test_a_tokenizer_that_changes_the_text_is_refused() -> None:
+    with pytest.raises(ValueError, match="changes the text's own sub-words; it cannot be used for windows"):
+        Encoder(spaced("$A </s> $A"), TextPolicy())
+
+
+def test_rows_are_padded_together(tokenizer: Tokenizer) -> None:
+    encoder = Encoder(tokenizer, TextPolicy("light", 24, 8), pad_id=9)
+    ids, mask = encoder.pad([[1, 2, 3], [4]], multiple=4)
+    assert ids.tolist() == [[1, 2, 3, 9], [4, 9, 9, 9]]
+    assert mask.tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
+    assert ids.dtype == mask.dtype == np.int64
+    for length, multiple, width in ((8, 8, 8), (9, 8, 16), (20, 16, 24), (24, 16, 24)):
+        assert encoder.pad([[1] * length], multiple)[0].shape == (1, width), "never wider than the window"
+    assert encoder.pad([[1] * 9])[0].shape == (1, 16), "multiples of 8 if nothing is said"
+    assert Encoder(tokenizer, TextPolicy()).pad([[1]])[0].tolist() == [[1] + [0] * 7]
+
+
+def test_open_ranges_that_are_none_are_refused_by_name(encoder: Encoder) -> None:
+    for bad in ([[3, 1]], [[0, 99]], "0-3"):
+        document = Document("فاس ومراكش", meta={"open": bad}, id="n7")
+        with pytest.raises(DocumentError, match=r"document 'n7': meta\['open'\] must be a list of \[start, end\]"):
+            encoder.targets(document, encoder.encode(document.text), TagSets(SCHEMA), Declaration())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (("lite",), "'lite': known are raw, light"),
+        ((["light"],), "known are raw, light"),
+        (("light", 64.0), "window must be a whole number of sub-words, not 64.0"),
+        (("light", 64, True), "stride must be a whole number of sub-words, not True"),
+        (("light", 7, 0), f"window must be between 8 and {MOST} sub-words, not 7"),
+        (("light", MOST + 1, 0), f"not {MOST + 1}"),
+        (("light", 65, 33), r"stride must be between 0 and half the window \(32\), not 33"),
+        (("light", 64, -1), "not -1"),
+    ],
+)
+def test_policies_that_are_refused(values: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TextPolicy(*values)
+
+
+def test_policies_at_the_bounds() -> None:
+    for window, stride in ((8, 0), (8, 4), (65, 32), (MOST, MOST // 2)):
+        assert TextPolicy("light", window, stride).to_dict() == {"profile": "light", "window": window, "stride": stride}
 
 
 def test_the_callers_tokenizer_is_left_alone(tokenizer: Tokenizer) -> None:

@@ -120,6 +120,13 @@ def test_one_prediction_over_two_mentions_is_one_pair() -> None:
     assert match_partial(gold, predicted) == [Match(0, 0, 4 / 9)]
 
 
+def test_mentions_left_over_are_no_pair() -> None:
+    # All four hang together through the first mention; the second overlaps neither prediction.
+    gold, predicted = [Span(0, 6, "ORG"), Span(5, 12, "ORG")], [Span(0, 5, "ORG"), Span(1, 4, "ORG")]
+    assert match_type(gold, predicted) == [Match(0, 0, 1.0)]
+    assert match_partial(gold, predicted) == [Match(0, 0, 5 / 6)]
+
+
 def test_partial_takes_the_best_matching_and_not_the_first() -> None:
     # The best single pair is mention 0 with prediction 1 (8/12); taking it first would leave nothing for the others.
     gold = [Span(0, 10, "ORG"), Span(6, 12, "ORG")]
@@ -247,6 +254,7 @@ def test_scorers_add() -> None:
         np.testing.assert_array_equal(total.array(name), whole.array(name))
     left += right
     assert left.to_dict() == whole.to_dict()
+    assert (SpanScorer(LABELS) + SpanScorer(LABELS)).types == LABELS
     with pytest.raises(ValueError, match="do not add"):
         SpanScorer(LABELS) + SpanScorer()
 
@@ -303,6 +311,7 @@ def test_to_dict_is_json_and_says_mode_and_unit() -> None:
     assert "code points" in figures["unit"]
     assert figures["character_span_strict"]["micro"]["f1"] == 0.0
     assert figures["character_span_partial"]["micro"]["correct"] == pytest.approx(6 / 7)
+    assert figures["character_span_partial"]["per_type"]["PER"]["correct"] == pytest.approx(6 / 7)
     assert figures["character_span_type"]["per_type"]["PER"] == {
         "precision": 1.0,
         "recall": 1.0,
@@ -311,8 +320,29 @@ def test_to_dict_is_json_and_says_mode_and_unit() -> None:
         "predicted": 1,
         "gold": 1,
     }
+    assert figures["character_span_type"]["macro_over_types_with_gold"] == {
+        "precision": 1.0,
+        "recall": 1.0,
+        "f1": 1.0,
+        "types": 1,
+    }
     assert set(figures["character_span_boundary"]) == {"micro"}
-    assert figures["proclitic"]["particles_total"] == 0
+    assert (figures["articles"], figures["types"]) == (1, ["PER"])
+    assert figures["mentions_not_counted"] == {
+        "gold_of_other_types": 0,
+        "gold_repeated": 0,
+        "predicted_of_other_types": 0,
+        "predicted_repeated": 0,
+    }
+    assert figures["proclitic"] == {
+        "unit": "gold mention behind an attached particle",
+        "accuracy": 0.0,
+        "accuracy_found": 0.0,
+        "particles_right": 0,
+        "particles_found": 0,
+        "particles_total": 0,
+    }
+    assert len(figures) == 5 + len(STRATEGIES)
 
 
 def test_particles() -> None:
@@ -390,6 +420,7 @@ def test_conll_tags_give_a_word_to_the_larger_share() -> None:
     assert conll_tags(words, spans) == ["B-PER", "B-PER"]
     assert unreachable(words, spans) == [spans[0], spans[2]]
     assert conll_tags([(0, 6)], [Span(3, 6, "PER"), Span(0, 3, "ORG")]) == ["B-ORG"]
+    assert conll_tags([(0, 1), (1, 2)], [Span(0, 2, "PER")]) == ["B-PER", "I-PER"]
     assert conll_tags([], spans) == []
     assert unreachable([], spans) == spans
 
@@ -426,6 +457,7 @@ def test_missing_packages_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
 def metric() -> type[Any]:
     pytest.importorskip("evaluate")
     pytest.importorskip("seqeval")
+    vars(scoring).pop("SeqevalStrict", None)  # made anew, by the code under test, whoever asked for it before
     return scoring.SeqevalStrict
 
 
