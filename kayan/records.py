@@ -229,12 +229,14 @@ class Reader:
             self.bytes = behind
 
     def _articles(self, file: File, skip: int, behind: int) -> Iterator[Article | Rejected]:
-        line = skip
+        line = 0
         with contextlib.ExitStack() as stack:
             try:
                 raw = stack.enter_context(self.input.open(file))
                 for line, share, values in _records(raw, file, self.columns, skip):
                     self.bytes = behind + min(file.size, int(file.size * share) if share else _position(raw))
+                    if line <= skip:
+                        continue
                     if isinstance(values, _Bad):
                         yield Rejected(file.name, line, *values)
                     else:
@@ -242,14 +244,18 @@ class Reader:
             except Exception as error:
                 if not _is_broken(error):
                     raise
-                yield Rejected(file.name, line + 1, f"the file cannot be read from here on: {reason(error)}")
+                # Said already, where it was the last that came before.
+                if line + 1 > skip:
+                    yield Rejected(file.name, line + 1, f"the file cannot be read from here on: {reason(error)}")
 
 
+_PASSED: Mapping[str, Any] = {}
 _Records = Iterator[tuple[int, float, "Mapping[str, Any] | _Bad"]]
 
 
 def _records(raw: IO[bytes], file: File, columns: Columns, skip: int) -> _Records:
-    """Line, share of the file (0 where its position says it) and values of each record behind line `skip`."""
+    """Line, share of the file (0 where its position says it) and values of each record; `_PASSED` for those
+    up to line `skip`, or for the last of several such."""
     if file.kind == "parquet":
         yield from _rows(raw, file, columns, skip)
         return
@@ -265,7 +271,10 @@ def _lines(stream: IO[bytes], file: File, columns: Columns, skip: int) -> Iterat
         rest = raw
         while len(rest) > MAX_RECORD and not rest.endswith(b"\n"):
             rest = stream.readline(MAX_RECORD + 1)
-        if number <= skip or not raw.strip():
+        if not raw.strip():
+            continue
+        if number <= skip:
+            yield number, _PASSED
             continue
         start = raw[: 4 * _START].decode("utf-8", "replace")[:_START].rstrip("\r\n")
         if len(raw) > MAX_RECORD:
@@ -346,7 +355,7 @@ class _Table:
 
 
 def _cells(stream: IO[bytes], file: File, columns: Columns, skip: int) -> Iterator[tuple[int, Any]]:
-    return (item for item in _Table(stream, file, columns) if item[0] > skip)
+    return iter(_Table(stream, file, columns))
 
 
 def _parquet(raw: IO[bytes], file: File, columns: Columns) -> Any:
@@ -365,11 +374,13 @@ def _rows(raw: IO[bytes], file: File, columns: Columns, skip: int) -> _Records:
     for group in range(table.num_row_groups):
         if number + table.metadata.row_group(group).num_rows <= skip:
             number += table.metadata.row_group(group).num_rows
+            yield number, number / total, _PASSED
             continue
         for batch in table.iter_batches(64, row_groups=[group], columns=names, use_threads=False):
             for i in range(batch.num_rows):
                 number += 1
                 if number <= skip:
+                    yield number, number / total, _PASSED
                     continue
                 try:
                     yield number, number / total, {name: batch[name][i].as_py() for name in names}

@@ -40,6 +40,9 @@ def read(path: str | Path, key: str | None = None) -> list[Document]:
         data = path.read_bytes()
         _check_size(data, path)
         docs = list(spacy.tokens.DocBin().from_bytes(data).get_docs(spacy.blank("ar").vocab))
+        # What is wrong with a mention shows only when it is asked for.
+        spans = [[*doc.ents, *(span for group in doc.spans.values() for span in group)] for doc in docs]
+        _ = [span.label_ for found in spans for span in found]
     except OSError as error:
         raise FormatError(path, None, f"cannot be read: {error.strerror or error}") from None
     except FormatError:
