@@ -1,8 +1,9 @@
 """Feed bytes to the readers until something other than `FormatError` comes out: `python tests/fuzz/readers.py NAME [FOLDER]`.
 
 NAME is one of `TARGETS`. Runs until it is stopped, or as long as `-max_total_time=60` says; needs `pip install atheris`.
-FOLDER keeps what is found on the way; a file in its place is run once. Formats that are packed are fuzzed inside their packing, since a changed byte of a
-compressed file says nothing but that it is broken. `CUT` stands between two files, or sheets, that make one input.
+FOLDER keeps what is found on the way; a file in its place is run once. Formats that are packed are fuzzed inside their
+packing, since a changed byte of a compressed file says nothing but that it is broken. `CUT` stands between two files,
+or sheets, that make one input.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def parquet(path: Path, data: bytes) -> None:
         given = json.loads(data)
         table = pyarrow.Table.from_pylist(given["rows"])
         if "features" in given:
-            table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": given["features"]}})})
+            table = table.replace_schema_metadata(
+                {"huggingface": json.dumps({"info": {"features": given["features"]}})}
+            )
         parquet.write_table(table, path)
     except Exception:  # Arrow has no type for these values.
         path.write_bytes(b"")
@@ -183,7 +186,9 @@ def main() -> None:
             # A label or an id may be anything that is text; scores are rounded when they are written.
             again = jsonl.parse(line, "again", 1)
             assert again.text == document.text
-            assert [(s.start, s.end, s.label) for s in again.spans] == [(s.start, s.end, s.label) for s in document.spans]
+            assert [(s.start, s.end, s.label) for s in again.spans] == [
+                (s.start, s.end, s.label) for s in document.spans
+            ]
 
     # libFuzzer takes either files or folders.
     arguments = sys.argv if any(Path(name).is_file() for name in sys.argv[1:]) else [*sys.argv, str(corpus)]
