@@ -45,7 +45,7 @@ def test_logs_and_metrics_hold_no_text(client: TestClient, caplog: pytest.LogCap
     }
     [failure, _] = [record for record in records if record["event"] == "tagging failed"]
     assert failure["error"] == "ValueError"
-    assert "test_server.py" in failure["at"][-1]
+    assert "serving.py" in failure["at"][-1]
     assert [(r["route"], r["code"], r["id"]) for r in records if r.get("code") == 404] == [("other", 404, "abc-1")]
 
 
