@@ -166,9 +166,9 @@ def _pairs(case: Case) -> list[tuple[Span | None, Span | None]]:
     return [*first, *((span, None) for span in case.gold[used:]), *((None, span) for span in case.predicted[used:])]
 
 
-def tally(cases: Iterable[Case]) -> dict[str, dict[str, int]]:
+def tally(cases: Iterable[Case]) -> dict[str, Counter[str]]:
     """For every class, in order: how many cases, gold mentions and predictions fall in it."""
     counts = {name: Counter(cases=0, gold=0, predicted=0) for name in CLASSES}
     for case in cases:
         counts[case.kind].update(cases=1, gold=len(case.gold), predicted=len(case.predicted))
-    return {name: dict(counter) for name, counter in counts.items()}
+    return counts

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from kayan.document import Document
 from kayan.encoding import Unreachable
 from kayan.formats import conll, jsonl, replacing, write_json
 from kayan.perturb import PERTURBATIONS, perturb
-from kayan.schema import Schema, TagSets
+from kayan.schema import Declaration, Schema, TagSets
 from kayan.scoring import SeqevalStrict, SpanScorer, bootstrap, bootstrap_per_type, conll_tags
 from kayan.tagger import Tagger
 from kayan.terminal import isolated
@@ -45,10 +46,7 @@ def evaluate(
     tagged = list(tagger.stream(corpus.documents))
     seconds = time.perf_counter() - started
     result = judge(corpus, tagged, schema, training)
-    result["unreachable_gold"] = [
-        {"article": item.article, "mention": item.span.text, "label": item.span.label, "reason": item.reason}
-        for item in unreachable(tagger, corpus, schema)
-    ]
+    result["unreachable_gold"] = [item.to_dict() for item in unreachable(tagger, corpus, schema)]
     result["speed"] = {
         "words_per_second": round(result["words"] / seconds, 1) if seconds else 0.0,
         "seconds": round(seconds, 3),
@@ -82,8 +80,7 @@ def judge(
         cases = classify(*pair)
         confused += confusion(cases, annotated)
         for kind, counts in tally(cases).items():
-            for name, count in counts.items():
-                errors[kind][name] += count
+            errors[kind].update(counts)
     scores = all(span.score is not None for document in predicted for span in document.spans)
     return {
         "data": corpus.name,
@@ -116,14 +113,7 @@ def robustness(tagger: Tagger, path: str | Path, description: Description | None
     """Strict F1 on the articles of a corpus as they are, and as `kayan.perturb` changes them, with the points (hundredths)
     lost; a headline alone is compared with the same headline tagged in its article."""
     corpus = load(path, description)
-    schema = tagger.policy.schema
-
-    def f1(gold: Sequence[Document], found: Sequence[Document]) -> float:
-        scorer = SpanScorer(corpus.declaration.annotated(schema))
-        for document, one in zip(gold, found, strict=True):
-            scorer.add(*(comparable(part, corpus.declaration, document) for part in (document, one)))
-        return scorer.micro("strict").f1
-
+    f1 = functools.partial(strict_f1, corpus.declaration, corpus.declaration.annotated(tagger.policy.schema))
     tagged = list(tagger.stream(corpus.documents))
     result: dict[str, Any] = {"unchanged": f1(corpus.documents, tagged)}
     for name in PERTURBATIONS:
@@ -134,6 +124,16 @@ def robustness(tagger: Tagger, path: str | Path, description: Description | None
         after = f1(changed, list(tagger.stream(changed)))
         result[name] = {"before": before, "f1": after, "points_lost": round(100 * (before - after), 2)}
     return result
+
+
+def strict_f1(
+    declaration: Declaration, labels: Iterable[str], gold: Sequence[Document], found: Sequence[Document]
+) -> float:
+    """F1, exact to the character, of the mentions of `labels`, both sides as a corpus draws them (`kayan.corpus.comparable`)."""
+    scorer = SpanScorer(labels)
+    for document, one in zip(gold, found, strict=True):
+        scorer.add(*(comparable(part, declaration, document) for part in (document, one)))
+    return scorer.micro("strict").f1
 
 
 def unreachable(tagger: Tagger, corpus: Corpus, schema: Schema) -> list[Unreachable]:

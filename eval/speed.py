@@ -26,11 +26,10 @@ import kayan.encoding
 import kayan.tagger
 from eval.cost import peak_megabytes
 from kayan.checkpoint import inspect, resolve
-from kayan.corpus import Corpus, Description, comparable, load, read_description
+from kayan.corpus import Corpus, Description, load, read_description
 from kayan.document import Document, Span
 from kayan.formats import jsonl, replacing, write_json
 from kayan.runtime import ONNX_FILES, versions
-from kayan.scoring import SpanScorer
 from kayan.tagger import Tagger
 from kayan.words import sentences
 
@@ -394,6 +393,9 @@ def _quality(config: str, seeds: int, gold: Corpus, scratch: Path, told: Callabl
     training articles in `scratch`."""
     import yaml
 
+    # Here, since what it imports would weigh on the memory of each measurement.
+    from eval.report import strict_f1
+
     jsonl.write(scratch / "gold.jsonl", gold.documents)
     scores: dict[str, list[float]] = {"Trainer defaults": [], "kayan": []}
     for seed in range(1, seeds + 1):
@@ -407,10 +409,7 @@ def _quality(config: str, seeds: int, gold: Corpus, scratch: Path, told: Callabl
             one.with_spans(Span(*span) for span in found) for one, found in zip(gold.documents, spans, strict=True)
         ]
         for name, tagged in (("kayan", Tagger.load(out / "best")(gold.documents)), ("Trainer defaults", usual)):
-            scorer = SpanScorer(tuple(settings["types"]))
-            for one, found in zip(gold.documents, tagged, strict=True):
-                scorer.add(*(comparable(document, gold.declaration, one) for document in (one, found)))
-            scores[name].append(round(scorer.micro("strict").f1, 4))
+            scores[name].append(round(strict_f1(gold.declaration, settings["types"], gold.documents, tagged), 4))
             told(f"quality, seed {seed} of {seeds}: {name}: F1 {scores[name][-1]:.4f}")
     return {"config": config, "epochs": settings["training"]["epochs"], "f1": scores}
 
@@ -425,7 +424,6 @@ def _usual_training(job: dict[str, Any]) -> dict[str, Any]:
         DataCollatorForTokenClassification,
         Trainer,
         TrainingArguments,
-        pipeline,
         set_seed,
     )
 
@@ -467,11 +465,18 @@ def _usual_training(job: dict[str, Any]) -> dict[str, Any]:
     collator = DataCollatorForTokenClassification(tokenizer)
     trainer = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collator)
     seconds = trainer.train().metrics["train_runtime"]
+    return {"seconds": seconds, "spans": _usual_spans(model, tokenizer, jsonl.read(job["tag"])) if "tag" in job else []}
+
+
+def _usual_spans(model: Any, tokenizer: Any, documents: Sequence[Document]) -> list[list[tuple[int, int, str]]]:
+    """Start, end and label of what `pipeline` finds in each article, sentence by sentence."""
+    from transformers import pipeline
+
     usual = pipeline(
         "token-classification", model.eval(), tokenizer=tokenizer, aggregation_strategy="first", device="cpu"
     )
     tagged = []
-    for document in jsonl.read(job["tag"]) if "tag" in job else ():
+    for document in documents:
         spans = []
         for a, b in sentences(document.text):
             for found in usual(document.text[a:b]):
@@ -481,7 +486,7 @@ def _usual_training(job: dict[str, Any]) -> dict[str, Any]:
                 if start < end:
                     spans.append((start, end, found["entity_group"]))
         tagged.append(spans)
-    return {"seconds": seconds, "spans": tagged}
+    return tagged
 
 
 def markdown(result: dict[str, Any]) -> str:

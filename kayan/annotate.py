@@ -26,7 +26,7 @@ from kayan.schema import Declaration
 from kayan.tagger import Tagger
 from kayan.terminal import isolate
 from kayan.text import normalise
-from kayan.words import around, words
+from kayan.words import around, ellipses, words
 
 ORDERS = ("uncertainty", "random", "given")
 # Words whose margins make an article's uncertainty.
@@ -327,7 +327,7 @@ class Change:
         left, middle, right = (
             " ".join(part.split("\n")) for part in (text[first:start], text[start:end], text[end:last])
         )
-        before, behind = ("…" if cut.strip() else "" for cut in (text[:first], text[last:]))
+        before, behind = ellipses(text, first, last)
         return before + left, middle, right + behind
 
     def to_dict(self) -> dict[str, Any]:

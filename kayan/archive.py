@@ -29,7 +29,7 @@ from typing import IO, Any, Protocol
 
 from kayan.document import Document
 from kayan.entities import canonical, group
-from kayan.formats import FormatError, jsonl, replacing, replacing_bytes
+from kayan.formats import FormatError, jsonl, replacing, replacing_bytes, sha256
 from kayan.records import Article, Columns, Input, Reader, Rejected, arrow
 
 FORMATS = ("parquet", "jsonl")
@@ -248,7 +248,7 @@ def model_settings(
     whole = hashlib.sha256()
     files = [*checkpoint.path.glob("*.safetensors"), *map(checkpoint.path.joinpath, _CHECKPOINT)]
     for path in sorted(files + ([checkpoint.path / ONNX_FILES[name]] if name in ONNX_FILES else [])):
-        whole.update(f"{path.name}\0{_sha256(path)}\n".encode())
+        whole.update(f"{path.name}\0{sha256(path)}\n".encode())
     return {
         "kayan": __version__,
         "checkpoint": whole.hexdigest(),
@@ -345,7 +345,7 @@ class _Shard:
             "articles": self.articles,
             "mentions": self.mentions,
             "files": {
-                path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+                path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
                 for path in self.paths.values()
             },
         }
@@ -563,8 +563,3 @@ def _alone(folder: Path) -> Iterator[None]:
 def _apart(source: str, folder: Path) -> None:
     if "://" not in source and Path(source).is_dir() and folder.resolve().is_relative_to(Path(source).resolve()):
         raise ValueError(f"{folder} is inside {source}: it would be read as input; name a folder beside it")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

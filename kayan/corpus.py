@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kayan.document import Document, Span
-from kayan.formats import FormatError, conll, read_text, registry
+from kayan.formats import FormatError, conll, read_text, registry, sha256
 from kayan.formats.registry import FORMATS
 from kayan.schema import Declaration, Schema, SchemaError
 from kayan.text import normalise
@@ -148,7 +148,7 @@ def load(path: str | Path, description: Description | None = None) -> Corpus:
 def _digest(path: Path) -> str:
     """SHA-256 of a file, or of the names and contents of the files in a folder."""
     if not path.is_dir():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256(path)
     whole = hashlib.sha256()
     for file in sorted(file for file in path.rglob("*") if file.is_file()):
         whole.update(f"{file.relative_to(path).as_posix()}\0".encode() + hashlib.sha256(file.read_bytes()).digest())

@@ -57,6 +57,10 @@ class Unreachable:
     span: Span
     reason: str
 
+    def to_dict(self) -> dict[str, str]:
+        """Article, mention, label and reason, ready for JSON."""
+        return {"article": self.article, "mention": self.span.text, "label": self.span.label, "reason": self.reason}
+
 
 @dataclass(frozen=True)
 class Encoded:

@@ -183,11 +183,13 @@ def prepare(folder: str | Path, repo_id: str, license: str | None = None) -> Upl
     checkpoint = inspect(folder)
     entries = sorted(folder.iterdir())
     files = tuple(path for path in entries if path.is_file() and _belongs(path.name))
+    digest = weights_digest(checkpoint.path).encode()
     for path in files:
         # Another file of the folder would be published under the name of this one. The hub's cache consists of links.
         if path.is_symlink() and folder.resolve().parent.name != "snapshots":
             raise CheckpointError(f"{path} is a link; put the file itself there")
-        if path.name in ONNX_FILES.values() and not _is_graph_of(path, checkpoint):
+        # A graph's metadata hold the digest as it is written, so that no library is needed to find it.
+        if path.name in ONNX_FILES.values() and digest not in path.read_bytes():
             raise CheckpointError(
                 f"{path} was made from other weights than those beside it; make it anew with kayan export, or remove it"
             )
@@ -244,11 +246,6 @@ def _problems(data: Any) -> Iterator[str]:
 
 def _belongs(name: str) -> bool:
     return "/" not in name and any(fnmatch.fnmatchcase(name, pattern) for pattern in FILES)
-
-
-def _is_graph_of(path: Path, checkpoint: Checkpoint) -> bool:
-    # A graph's metadata hold the digest as it is written, so that no library is needed to find it.
-    return weights_digest(checkpoint.path).encode() in path.read_bytes()
 
 
 def _library() -> Any:

@@ -13,7 +13,7 @@ from kayan.corpus import Corpus
 from kayan.doctor import Finding, Fix, summary
 from kayan.document import Document, Span
 from kayan.terminal import visible
-from kayan.words import around
+from kayan.words import around, ellipses
 
 # Characters shown on either side of a mention at most, and of the mention itself.
 AROUND, LONGEST = 90, 300
@@ -87,14 +87,10 @@ def article(document: Document) -> str:
     legend = " &ensp; ".join(
         f"<bdi>{_badge(looks[label])} {escape(visible(label))} {counts[label]}</bdi>" for label in looks
     )
-    return (
-        (
-            f'<div {_NO_FORMULA} dir="{direction}" style="{_BLOCK};line-height:2;font-size:110%">'
-            f'{"".join(pieces)}<div style="font-size:85%;margin-top:.5em">{legend}</div></div>'
-        )
-        .encode("utf-8", "replace")
-        .decode()
-    )  # halves of characters could not be stored
+    return _storable(
+        f'<div {_NO_FORMULA} dir="{direction}" style="{_BLOCK};line-height:2;font-size:110%">'
+        f'{"".join(pieces)}<div style="font-size:85%;margin-top:.5em">{legend}</div></div>'
+    )
 
 
 def looks_of(labels: Iterable[str]) -> dict[str, tuple[str, str, str]]:
@@ -169,7 +165,12 @@ def _item(finding: Finding) -> str:
 def finding(one: Finding) -> str:
     """A finding as HTML for a notebook: the rule, the place, the mention in its text, what is wrong and what would mend it."""
     style = f"{_BLOCK};border-left:3px solid #ffd54a;padding-left:.8em"
-    return f'<div {_NO_FORMULA} style="{style}">{_told_in_full(one)}</div>'.encode("utf-8", "replace").decode()
+    return _storable(f'<div {_NO_FORMULA} style="{style}">{_told_in_full(one)}</div>')
+
+
+def _storable(html: str) -> str:
+    """Without halves of characters, which no notebook can be written with."""
+    return html.encode("utf-8", "replace").decode()
 
 
 def _told_in_full(finding: Finding) -> str:
@@ -217,7 +218,7 @@ def _shown(span: Span, proposed: Fix | None) -> str:
         piece = escape(text[a:b])
         inside = fix and fix.start <= a and b <= fix.end
         pieces.append(f"<ins>{piece}</ins>" if inside else f"<mark>{piece}</mark>" if _within(span, a, b) else piece)
-    before, after = ("…" if cut.strip() else "" for cut in (text[:first], text[last:]))
+    before, after = ellipses(text, first, last)
     return f'<p class="text" dir="rtl" lang="ar" style="text-align:start">{before}{"".join(pieces)}{after}</p>'
 
 

@@ -451,9 +451,9 @@ def _seqeval_strict() -> type[Any]:
             types: dict[str, Counts] = defaultdict(Counts)
             for stretch, times in stretches.items():
                 ours, theirs = (entities(list(side), strict) for side in zip(*stretch, strict=True))
-                for column, side in enumerate((ours & theirs, theirs, ours)):
-                    for name, *_ in side:
-                        types[name] += Counts(*(times * (column == k) for k in range(3)))
+                for name in {name for name, *_ in ours | theirs}:
+                    sides = (ours & theirs, theirs, ours)
+                    types[name] += Counts(*(times * sum(label == name for label, *_ in side) for side in sides))
             total = sum(types.values(), Counts())
             figures = {
                 name: {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1, "number": counts.gold}
@@ -491,10 +491,7 @@ def _overlapping(gold: Spans, predicted: Spans, weigh: Callable[[np.ndarray], np
             if credit := iou(gold[ours[0]], predicted[theirs[0]]):
                 pairs.append(Match(ours[0], theirs[0], credit))
             continue
-        g = np.array([(gold[i].start, gold[i].end) for i in ours])
-        p = np.array([(predicted[j].start, predicted[j].end) for j in theirs])
-        shared = np.maximum(np.minimum.outer(g[:, 1], p[:, 1]) - np.maximum.outer(g[:, 0], p[:, 0]), 0)
-        credits = shared / (np.add.outer(g[:, 1] - g[:, 0], p[:, 1] - p[:, 0]) - shared)
+        credits = np.array([[iou(gold[i], predicted[j]) for j in theirs] for i in ours])
         pairs += [
             Match(ours[a], theirs[b], float(credits[a, b])) for a, b in assign(weigh(credits)) if credits[a, b] > 0
         ]

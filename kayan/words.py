@@ -98,6 +98,12 @@ def around(text: str, start: int, end: int, most: int) -> tuple[int, int]:
     return first, last
 
 
+def ellipses(text: str, first: int, last: int) -> tuple[str, str]:
+    """What stands before and behind the excerpt `text[first:last]`: «…» where more than white space was left out."""
+    before, behind = ("…" if cut.strip() else "" for cut in (text[:first], text[last:]))
+    return before, behind
+
+
 def particle_candidates(word: str) -> list[int]:
     """How many leading letters of `word` could be attached particles; 0 always can, `MAX_PARTICLES` at most.
 

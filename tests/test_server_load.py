@@ -19,7 +19,7 @@ from kayan.server import Settings, create_app
 from tests.load.__main__ import markdown
 from tests.load.client import GOOD, ODD, Outcome, Traffic
 from tests.load.scenario import Phase, Plan, memory, run
-from tests.test_server import POLICY, refusal, soon, tag
+from tests.serving import POLICY, refusal, soon, tag
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process there")

@@ -21,7 +21,7 @@ from filelock import FileLock
 import kayan
 from kayan.corpus import Corpus, from_row, to_datasets
 from kayan.encoding import Encoder
-from kayan.formats import write_json
+from kayan.formats import sha256, write_json
 from kayan.perturb import NOISE, PERTURBATIONS, perturb
 from kayan.runtime import versions
 from kayan.schema import TagSets
@@ -62,7 +62,7 @@ def windows(
                 writer.finalize()
             part.replace(table)
             members = [np.flatnonzero(row).tolist() for row in sets.table]
-            known = {"sha256": _sha256(table), "sets": members, "unreachable": lost}
+            known = {"sha256": sha256(table), "sets": members, "unreachable": lost}
             write_json(notes, known)
     for numbers in known["sets"]:
         sets.id(numbers)
@@ -73,14 +73,9 @@ def _read(table: Path, notes: Path) -> dict[str, Any] | None:
     """What was noted of the windows, None where they are not there whole."""
     try:
         known: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8"))
-        return known if known["sha256"] == _sha256(table) else None
+        return known if known["sha256"] == sha256(table) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def source_digest() -> str:
@@ -143,8 +138,6 @@ def _rows(
                 document = perturb(document, chooser.choice(_SPELLINGS), copy)
             encoded = encoder.encode(document.text)
             labels, particles, unreachable = encoder.targets(document, encoded, sets, corpus.declaration)
-            for item in unreachable if copy < len(documents) else ():
-                known = {"article": item.article, "mention": item.span.text, "label": item.span.label}
-                lost.append({**known, "reason": item.reason})
+            lost += [item.to_dict() for item in unreachable] if copy < len(documents) else []
             for row in encoder.examples(encoded, labels, particles):
                 yield {**row, "length": len(row["input_ids"])}

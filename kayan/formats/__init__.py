@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -136,6 +137,12 @@ def write_json(path: str | Path, value: Any, indent: int = 2) -> None:
     with replacing(path) as file:
         json.dump(value, file, ensure_ascii=False, indent=indent)
         file.write("\n")
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, read piece by piece."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
